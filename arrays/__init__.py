@@ -1,0 +1,1 @@
+"""What both programs must agree on: errors, units, names, the fleet, and the two kinds of array."""

@@ -1,0 +1,1 @@
+"""Puts the driver and its configuration on every node and keeps them right."""

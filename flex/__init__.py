@@ -1,0 +1,1 @@
+"""The FlexVolume driver: one call-out, one JSON answer."""

@@ -1,0 +1,1 @@
+"""The dynamic provisioner: claims to volumes to PersistentVolumes, and back."""

@@ -1,0 +1,67 @@
+"""Imports point one way, and each kind of effect has one door. Read with ast, so nothing is run."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("arrays", "flex", "provisioner", "daemonset", "simulator")
+
+# Which rooms a room may import beside itself.
+ALLOWED = {
+    "arrays": set(),
+    "simulator": set(),
+    "flex": {"arrays"},
+    "provisioner": {"arrays"},
+    "daemonset": {"arrays"},
+}
+
+# The only modules that may import these.
+DOORS = {
+    "subprocess": {"flex/node/command.py"},
+    "purestorage": {"arrays/flasharray.py", "arrays/purestorage_session.py"},
+    "kubernetes": {"provisioner/kube.py"},
+}
+
+
+def modules(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full dotted names of all that a module imports, wherever in it the import stands."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write imports in full"
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_import_only_what_lies_below_them(room: str) -> None:
+    for path in modules(room):
+        used = {name.split(".")[0] for name in imports(path)} & {*ROOMS, "tests"}
+        extra = used - {room} - ALLOWED[room]
+        assert not extra, f"{path.relative_to(ROOT)} imports {sorted(extra)}"
+
+
+@pytest.mark.parametrize("library", sorted(DOORS))
+def test_effects_have_one_door(library: str) -> None:
+    for room in ("arrays", "flex", "provisioner"):
+        for path in modules(room):
+            name = str(path.relative_to(ROOT))
+            if library in {used.split(".")[0] for used in imports(path)}:
+                assert name in DOORS[library], f"{name} imports {library}: go through {sorted(DOORS[library])}"
+
+
+def test_environment_is_read_in_settings_only() -> None:
+    allowed = {"flex/settings.py", "flex/node/command.py", "provisioner/settings.py", "daemonset/settings.py"}
+    for room in ("arrays", "flex", "provisioner", "daemonset"):
+        for path in modules(room):
+            name = str(path.relative_to(ROOT))
+            reads = any(isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+                        for node in ast.walk(ast.parse(path.read_text())))
+            assert not reads or name in allowed, f"{name} reads the environment: that is settings.py's"
