@@ -1,0 +1,163 @@
+"""The loop: Secret changes, problems an operator can act on, orderly ends."""
+
+import json
+import os
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from daemonset import health
+from daemonset.daemon import Daemon, Status, remove
+from daemonset.settings import Settings, read
+from tests.daemonset.conftest import ARRAYS
+
+
+def installed(daemon: Daemon, name: str) -> bytes:
+    return (daemon.settings.plugin_dir / "pure~flex" / name).read_bytes()
+
+
+def test_a_changed_secret_reaches_the_node_within_a_turn(daemon: Daemon) -> None:
+    """AT-11, AT-49: a new array or token needs no restart."""
+    daemon.turn()
+    changed = {"FlashArrays": [*ARRAYS["FlashArrays"], {"MgmtEndPoint": "1.2.3.5", "APIToken": "b526a4c6-0000"}]}
+    daemon.settings.arrays.write_text(json.dumps(changed))
+    daemon.turn()
+    assert json.loads(installed(daemon, ".pure.json")) == changed
+    assert daemon.status.ready
+
+
+@pytest.mark.parametrize(("content", "says"), [
+    (b'{"FlashArrays": [', "pure.json"), (b"\xff\xfe", "not UTF-8"), (b"", "pure.json"), (b"[]", "pure.json"),
+])
+def test_an_unusable_secret_keeps_the_last_good_fleet(daemon: Daemon, content: bytes, says: str) -> None:
+    """A slip in the Secret is reported and costs no node its arrays."""
+    daemon.turn()
+    before = installed(daemon, ".pure.json")
+    daemon.settings.arrays.write_bytes(content)
+    daemon.turn()
+    assert installed(daemon, ".pure.json") == before
+    assert any(says in problem for problem in daemon.status.problems)
+
+
+def test_a_new_pod_without_secret_keeps_what_the_old_one_installed(daemon: Daemon) -> None:
+    daemon.turn()
+    daemon.settings.arrays.unlink()
+    successor = Daemon(daemon.settings, Status())
+    successor.turn()
+    assert json.loads(installed(successor, ".pure.json")) == ARRAYS
+    assert "mount the Secret" in successor.status.problems[0]
+
+
+def test_settings_of_the_chart_reach_the_driver(daemon: Daemon) -> None:
+    daemon.turn()
+    assert json.loads(installed(daemon, ".settings.json")) == {"PURE_K8S_NAMESPACE": "k8s"}
+
+
+def test_debug_reaches_the_driver() -> None:
+    """AT-25: app.debug turns on the driver's own log file, nothing on its streams."""
+    assert json.loads(read("/x", debug=True, environment={}).driver_settings) == {"PURE_FLEX_DEBUG": "true"}
+
+
+def test_a_directory_that_cannot_be_written_names_the_way_out(settings: Settings, tmp_path: Path) -> None:
+    """AT-23: not ready, with flexPath and the usual alternative, and the loop lives on."""
+    (tmp_path / "file").write_text("")
+    daemon = Daemon(replace(settings, plugin_dir=tmp_path / "file/exec"), Status())
+    daemon.turn()
+    assert not daemon.status.ready
+    assert "flexPath" in daemon.status.problems[0] and "/etc/kubernetes/volumeplugins/" in daemon.status.problems[0]
+
+
+def test_a_driver_that_does_not_start_is_a_problem(daemon: Daemon, settings: Settings) -> None:
+    (settings.bundle / ".flex-rt-1/lib/answer").write_text('{"status": "Failure"}\n')
+    daemon.turn()
+    assert "`flex init` answers" in daemon.status.problems[0]
+
+
+def test_stopping_leaves_the_driver(daemon: Daemon) -> None:
+    """SIGTERM sets `stopping`: a rolling update never leaves a node without the executable (C-16)."""
+    loop = threading.Thread(target=daemon.run)
+    loop.start()
+    assert daemon.status.alive.wait(10)
+    daemon.stopping.set()
+    loop.join(10)
+    assert not loop.is_alive() and (daemon.settings.plugin_dir / "pure~flex/flex").exists()
+
+
+MOUNTED = ("436 29 253:0 / /var/lib/kubelet/pods/8a5/volumes/pure~flex/pvc-1 rw,relatime shared:1 - xfs "
+           "/dev/mapper/3624a9370f92a1da2f8c9429700011010 rw\n")
+
+
+def test_uninstall_waits_for_mounted_volumes(daemon: Daemon, tmp_path: Path) -> None:
+    """Without the driver nobody could unmount them."""
+    daemon.turn()
+    (tmp_path / "mountinfo").write_text(MOUNTED)
+    assert remove(daemon.settings) is False
+    assert (daemon.settings.plugin_dir / "pure~flex/flex").exists()
+
+    (tmp_path / "mountinfo").write_text("")
+    assert remove(daemon.settings) is True
+    assert os.listdir(daemon.settings.plugin_dir) == []
+    assert remove(daemon.settings) is True
+
+
+def test_uninstall_keeps_the_driver_when_the_node_cannot_be_seen(daemon: Daemon) -> None:
+    """Without hostPID /proc/1 is our own container: it tells nothing, and nothing is removed."""
+    daemon.turn()
+    blind = replace(daemon.settings, mount_tables=(Path("/proc/self/mountinfo"),))
+    assert remove(blind) is False
+    assert (daemon.settings.plugin_dir / "pure~flex/flex").exists()
+
+
+def test_older_charts_get_their_finish_flag(daemon: Daemon, tmp_path: Path) -> None:
+    """Their preStop hook sets a flag and waits for another until the pod is killed."""
+    (tmp_path / ".uninstall_start_flag").touch()
+    loop = threading.Thread(target=daemon.run)
+    loop.start()
+    for _ in range(500):
+        if (tmp_path / ".uninstall_finish_flag").exists():
+            break
+        daemon.stopping.wait(0.01)
+    daemon.stopping.set()
+    loop.join(10)
+    assert (tmp_path / ".uninstall_finish_flag").exists()
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_health_tells_the_last_turn(daemon: Daemon, settings: Settings, build: Callable[[str], Path]) -> None:
+    server = health.serve(0, daemon.status, patience=60)
+    port = server.server_address[1]
+    try:
+        assert get(port, "/readyz")[0] == 503
+        daemon.turn()
+        assert get(port, "/readyz") == (200, "ok\n")
+        assert get(port, "/healthz") == (200, "ok\n")
+        assert "pure_flex_installed 1" in get(port, "/metrics")[1]
+        assert get(port, "/other")[0] == 404
+        settings.arrays.write_text("{")
+        daemon.turn()
+        assert get(port, "/readyz")[0] == 503 and "pure.json" in get(port, "/readyz")[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_health_notices_a_loop_that_stands_still(daemon: Daemon) -> None:
+    server = health.serve(0, daemon.status, patience=0.0)
+    try:
+        get(server.server_address[1], "/healthz")
+        assert get(server.server_address[1], "/healthz")[0] == 500
+    finally:
+        server.shutdown()
+        server.server_close()
