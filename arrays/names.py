@@ -151,7 +151,7 @@ def naa(serial: str) -> str:
 
 
 def is_wwid(text: str) -> bool:
-    """The serial (24 hex digits, upper case) of a volume by its WWID ("3624a…" or "naa.624a…"); else ConfigError."""
+    """Whether `text` is the WWID of a volume on a FlashArray, as multipath ("3624a…") or sysfs ("naa.624a…") has it."""
     return bool(_serial_in(text))
 
 
