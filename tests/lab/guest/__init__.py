@@ -1,0 +1,1 @@
+"""A small Debian machine in QEMU's software emulation: recipe, build, start, commands inside, end."""

@@ -1,0 +1,103 @@
+"""Three guests: one with the arrays, two nodes; each with a management card and two storage cards.
+
+Addresses are of the documentation ranges: management and NFS in 198.51.100.0/24, the storage fabrics a and b in the two
+halves of 192.0.2.0/24.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from tests.lab.guest import build, dependencies, wires
+from tests.lab.guest.machine import Disk, Guest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+ROOMS = ("arrays", "flex", "simulator", "tests")
+NOT_NEEDED_INSIDE = ("provisioner", "daemonset", "cluster", "bench", "kubernetes", "components")
+
+ARRAY_ADDRESS = "198.51.100.10"
+NFS_ADDRESS = "198.51.100.20"
+PORTALS = ("192.0.2.10:3260", "192.0.2.138:3260")
+SCRATCH = 40 << 30                           # bytes of the arrays' disk; a sparse file
+
+
+class Lab:
+    """All machines of a run; a context manager that leaves nothing behind."""
+
+    def __init__(self, nodes: int = 2, memory: int = 1024) -> None:
+        image = build.image()
+        self.directory = Path(tempfile.mkdtemp(prefix="pure-flex-lab-"))
+        names = [f"node{n}" for n in range(1, nodes + 1)]
+        deps = Disk(dependencies.disk())
+        scratch = self.directory / "scratch.img"
+        scratch.touch()
+        os.truncate(scratch, SCRATCH)
+        self.arrays = Guest("arrays", image, self.directory / "arrays", wires.hub_side(self.directory, names),
+                            (deps, Disk(scratch, read_only=False)), memory=memory)
+        self.nodes = [Guest(name, image, self.directory / name, wires.spoke_side(self.directory, name, n), (deps,),
+                            memory=memory) for n, name in enumerate(names, 1)]
+        self.seconds: dict[str, float] = {}
+
+    @property
+    def guests(self) -> list[Guest]:
+        return [self.arrays, *self.nodes]
+
+    def __enter__(self) -> "Lab":
+        try:
+            self.start()
+        except BaseException:
+            self.keep_consoles()
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Switch all on, give them code and addresses."""
+        began = time.monotonic()
+        for guest in self.guests:
+            guest.start()
+            guest.qmp("query-status")        # its sockets exist now, for the next guest to connect to
+        for guest in self.guests:
+            guest.wait()
+        self.seconds["boot"] = time.monotonic() - began
+        for number, guest in enumerate(self.guests):
+            self.furnish(number, guest)
+        self.seconds["ready"] = time.monotonic() - began
+
+    def furnish(self, number: int, guest: Guest) -> None:
+        """What a guest needs after each boot: our code (kept on its disk) and its addresses."""
+        self.put_checkout(guest)
+        guest.call("tests.lab.inside.network:up", addresses(number), guest.name)
+
+    def put_checkout(self, guest: Guest) -> None:
+        guest.put("/opt/checkout", *(CHECKOUT / room for room in ROOMS), leave_out=NOT_NEEDED_INSIDE)
+
+    def stop(self) -> None:
+        for guest in reversed(self.guests):
+            guest.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def keep_consoles(self) -> None:
+        """Copy the serial logs to where they outlive the run."""
+        for guest in self.guests:
+            for name in ("console.log", "qemu.log"):
+                with contextlib.suppress(OSError):
+                    shutil.copy(guest.directory / name, build.CACHE / f"last-{guest.name}-{name}")
+
+
+def addresses(number: int) -> dict[str, list[str]]:
+    """The addresses of guest 0 (arrays) or node 1, 2, …"""
+    if number == 0:
+        return {"mgmt": [f"{ARRAY_ADDRESS}/24", f"{NFS_ADDRESS}/24"], "a": ["192.0.2.10/25"], "b": ["192.0.2.138/25"]}
+    return {"mgmt": [f"198.51.100.{100 + number}/24"], "a": [f"192.0.2.{100 + number}/25"],
+            "b": [f"192.0.2.{228 + number}/25"]}
+
+
+def iqn(node: str) -> str:
+    return f"iqn.2004-10.test.lab:{node}"

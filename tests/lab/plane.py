@@ -1,0 +1,60 @@
+"""The simulator's data plane on a real kernel: volumes are files behind LIO, file systems are NFS exports.
+
+Bytes are FilePlane's sparse files, on an XFS that shares blocks, so that clones are instant; a LUN is a live mapping in
+LIO's access list of the initiator; counters are those of the loop device under each volume.
+"""
+
+import os
+from collections.abc import Sequence
+
+from simulator.planes import FilePlane
+from tests.lab.inside import lio
+
+
+class LioPlane(FilePlane):
+    """Each FlashArray is one target with one portal group; its ports can go dark or refuse."""
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        super().__init__(directory)
+        self._groups: dict[str, lio.Group] = {}
+        self._devices: dict[str, lio.Device] = {}
+        lio.load()
+
+    def open_array(self, array: str, iqn: str, portals: Sequence[str]) -> None:
+        group = self._groups[array] = lio.iscsi(iqn)
+        group.make()
+        for portal in portals:
+            group.portal(portal, True)
+        group.enable()
+
+    def portal(self, array: str, portal: str, state: str) -> None:
+        lio.firewall(portal, state == "dark")
+        self._groups[array].portal(portal, state in ("up", "dark"))
+
+    def know(self, array: str, initiator: str) -> None:
+        """Let an initiator log in that sees nothing yet, as a real array does."""
+        self._groups[array].know(initiator)
+
+    def group(self, array: str) -> lio.Group:
+        return self._groups[array]
+
+    def resize(self, serial: str, size: int) -> None:
+        super().resize(serial, size)
+        if device := self._devices.get(serial):
+            device.resize()
+
+    def remove(self, serial: str) -> None:
+        if device := self._devices.pop(serial, None):
+            device.remove()
+        super().remove(serial)
+
+    def show(self, array: str, initiator: str, lun: int, serial: str) -> None:
+        super().show(array, initiator, lun, serial)
+        if serial not in self._devices:
+            self._devices[serial] = lio.Device(str(self.file(serial)), serial)
+            self.activity()                  # what the loop device counts from here on belongs to this volume
+        self._groups[array].show(initiator, lun, self._devices[serial])
+
+    def hide(self, array: str, initiator: str, lun: int, serial: str) -> None:
+        super().hide(array, initiator, lun, serial)
+        self._groups[array].hide(initiator, lun, self._devices[serial])
