@@ -6,10 +6,10 @@
 import logging
 import signal
 import sys
-from importlib import metadata
 
 import click
 
+import arrays
 from daemonset import health
 from daemonset.daemon import Daemon, Status, remove
 from daemonset.settings import Settings, read
@@ -20,7 +20,7 @@ from daemonset.settings import Settings, read
               help="Where kubelet's volume plugin directory is mounted in this container.")
 @click.option("--debug", is_flag=True, help="Let the driver write its debug log.")
 @click.option("--daemon", "stay", is_flag=True, help="Stay and keep the driver right; otherwise do it once.")
-@click.version_option(metadata.version("pure-flex"), prog_name="pure-flex-daemon")
+@click.version_option(arrays.__version__, prog_name="pure-flex-daemon")
 @click.pass_context
 def cli(context: click.Context, plugin_dir: str, debug: bool, stay: bool) -> None:
     """Put the FlexVolume driver and its configuration on this node and keep them right."""

@@ -106,7 +106,8 @@ class Daemon:
             done = subprocess.run([str(driver), "init"], capture_output=True, text=True, timeout=INIT_SECONDS,
                                   stdin=subprocess.DEVNULL, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            return [f"the driver does not start: {error}; is {driver.parent} on a noexec file system?"]
+            hint = f"; is {driver.parent} on a noexec file system?" if isinstance(error, PermissionError) else ""
+            return [f"the driver does not start: {error}{hint}"]
         if done.returncode or '"Success"' not in done.stdout or done.stderr:
             return [f"`flex init` answers {done.stdout.strip() or done.stderr.strip()!r}"]
         return []

@@ -5,11 +5,11 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from importlib import metadata
 from pathlib import Path
 
 import click
 
+import arrays
 from daemonset.bundle import inventory, libraries, modules
 
 LAUNCHER = Path(__file__).with_name("launcher.c")
@@ -28,7 +28,7 @@ def main(output: Path) -> None:
         runtime = Path(scratch) / "runtime"
         libraries.put(runtime)
         modules.put(runtime)
-        inventory.put(runtime, libraries.packages(runtime), metadata.version("pure-flex"))
+        inventory.put(runtime, libraries.debian_packages(), arrays.__version__)
         digest = content_hash(runtime)
         named = runtime.rename(runtime.with_name(f".flex-rt-{digest}"))
         _launcher(Path(scratch) / "flex", named.name)

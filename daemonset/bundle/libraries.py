@@ -33,12 +33,16 @@ def needed(binaries: Iterable[Path]) -> dict[str, Path]:
     return {name or Path(path).name: Path(path) for name, path in _LINE.findall(text)}
 
 
+def stubs(libraries: dict[str, Path]) -> list[Path]:
+    """glibc's stub libraries, from the folder that has libc.so.6."""
+    return [libraries["libc.so.6"].parent / name for name in STUBS]
+
+
 def put(runtime: Path) -> None:
     """Copy interpreter, extensions, libraries and loader below `runtime`, stripped but for the loader."""
     modules = extensions()
     libraries = needed([INTERPRETER, *modules])
-    folder = next(path for name, path in libraries.items() if name == "libc.so.6").parent
-    libraries |= {name: folder / name for name in STUBS}
+    libraries |= {path.name: path for path in stubs(libraries)}
     loader = next(path for name, path in libraries.items() if name.startswith("ld-linux"))
 
     copied = [_copy(INTERPRETER, runtime / "bin/python3.11")]
@@ -48,7 +52,7 @@ def put(runtime: Path) -> None:
     _copy(loader, runtime / "ld.so")
 
 
-def packages(runtime: Path) -> dict[str, str]:
+def debian_packages() -> dict[str, str]:
     """Debian package -> version of everything that `put` took, for the list of components."""
     modules = extensions()
     taken = {INTERPRETER, *modules, *needed([INTERPRETER, *modules]).values()}
