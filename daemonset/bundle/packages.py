@@ -12,7 +12,8 @@ from pathlib import Path
 
 PURE = ("--platform", "any", "--implementation", "py", "--abi", "none")
 COMPILED = ("--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_17_x86_64",
-            "--platform", "manylinux_2_28_x86_64", "--platform", "any", "--implementation", "cp", "--abi", "cp311", "--abi", "abi3", "--abi", "none")
+            "--platform", "manylinux_2_28_x86_64", "--platform", "any",
+            "--implementation", "cp", "--abi", "cp311", "--abi", "abi3", "--abi", "none")
 SOURCE_ONLY = ("purestorage",)      # published as source archives only
 
 
