@@ -120,6 +120,18 @@ def umount(directory: str, timeout: float, lazy: bool = False, force: bool = Fal
     run("umount", *flags, directory, timeout=timeout)
 
 
+def users(paths: "Paths", directory: str) -> list[str]:
+    """Processes that have a file or folder below the directory open, like "sh (pid 42)"; only their links are read."""
+    below = resolved(directory)
+    found = []
+    for pid in filter(str.isdigit, _names(paths.processes)):
+        links = [f"{paths.processes}/{pid}/{name}" for name in ("cwd", "root", "exe")]
+        links += [f"{paths.processes}/{pid}/fd/{name}" for name in _names(f"{paths.processes}/{pid}/fd")]
+        if any(target == below or target.startswith(below + "/") for target in map(_target, links)):
+            found.append(f"{_first_line(f'{paths.processes}/{pid}/comm')} (pid {pid})")
+    return found
+
+
 def is_busy(failure: CommandFailed) -> bool:
     """Whether umount(8) said that somebody still uses the mount (32; umount.nfs says 16)."""
     return "busy" in failure.output
@@ -128,6 +140,28 @@ def is_busy(failure: CommandFailed) -> bool:
 def _lines(paths: "Paths") -> list[str]:
     with open(paths.mountinfo, encoding="utf-8", errors="surrogateescape", newline="\n") as opened:
         return opened.read().split("\n")
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:             # the process ended meanwhile
+        return []
+
+
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""
+
+
+def _first_line(file: str) -> str:
+    try:
+        with open(file, encoding="utf-8", errors="replace") as opened:
+            return opened.readline().strip()
+    except OSError:
+        return "a process"
 
 
 def _is_octal(text: str) -> bool:

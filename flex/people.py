@@ -1,0 +1,72 @@
+"""What people type: help, `flex doctor`, `flex version`, and calls with something wrong in them. Built from verbs.TABLE.
+
+click is imported here only: it takes longer than most calls of kubelet's (packaging.md section 4).
+"""
+
+import sys
+
+import click
+
+from flex import cli, settings, verbs
+
+VERSION_OF = "pure-flex"        # the distribution whose version this is
+
+
+def main(words: list[str], executable: str) -> int:
+    """Serve one command line of a person; the exit status is click's: 0, 1 for findings, 2 for a wrong command line."""
+    try:
+        _group(executable).main(words, prog_name="flex")
+        status: object = 0
+    except SystemExit as end:
+        status = end.code
+    sys.stdout.flush()
+    return status if isinstance(status, int) else 1
+
+
+def version() -> str:
+    """The installed version; the bundle, which has no metadata, carries it in a module of its own."""
+    from importlib import metadata
+    try:
+        return metadata.version(VERSION_OF)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _group(executable: str) -> click.Group:
+    group = click.Group(
+        "flex", help="FlexVolume driver for Pure Storage FlashArray and FlashBlade. kubelet runs it; each of its calls "
+        "answers with one JSON object. `flex doctor` tells what this node lacks.",
+        context_settings={"help_option_names": ["-h", "--help"]})
+    for verb in verbs.TABLE.values():
+        group.add_command(_command(verb, executable))
+    group.add_command(click.Command("version", callback=lambda: click.echo(f"flex {version()}"),
+                                    help="Print the driver's version."))
+    group.add_command(_help(group))
+    group.params.append(click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False,
+                                     callback=_print_version, help="Print the driver's version."))
+    return group
+
+
+def _command(verb: verbs.Verb, executable: str) -> click.Command:
+    def call(**arguments: str) -> int:
+        return cli.main([verb.name, *arguments.values()], executable)
+    note = " (Only with PURE_FLEX_ATTACH=true.)" if verb.attach_family else ""
+    return click.Command(verb.name, callback=call, help=verb.summary + note,
+                         params=[click.Argument([name.lower()], metavar=name) for name in verb.arguments])
+
+
+def _help(group: click.Group) -> click.Command:
+    @click.pass_context
+    def show(context: click.Context) -> None:
+        click.echo(group.get_help(context.parent or context))
+    return click.Command("help", callback=show, help="Print this.")
+
+
+def _print_version(context: click.Context, parameter: click.Parameter, given: bool) -> None:
+    if given:
+        click.echo(f"flex {version()}")
+        context.exit()
+
+
+def _settings(executable: str) -> settings.Settings:
+    return settings.read(executable)
