@@ -22,7 +22,6 @@ _PROTECTION = {"persistentvolumes": "kubernetes.io/pv-protection",
 def admit(resource: Resource, content: dict[str, Any], old: dict[str, Any] | None, store: Store,
           version: Version) -> None:
     """Change `content` the way the server does before validation; ApiError when it may not come in at all."""
-    _drop_unknown(resource, content, version)
     if old is None:
         _check_namespace(resource, content["metadata"], store)
         _DEFAULTS.get(resource.plural, _nothing)(content)
@@ -33,6 +32,7 @@ def admit(resource: Resource, content: dict[str, Any], old: dict[str, Any] | Non
             content["metadata"]["finalizers"] = list(dict.fromkeys([*finalizers, _PROTECTION[resource.plural]]))
     elif resource.plural == "persistentvolumeclaims":
         _check_growth(content, old, store, version)
+    _drop_unknown(resource, content, version)
 
 
 def default_class(store: Store) -> str | None:

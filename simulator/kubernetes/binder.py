@@ -109,7 +109,7 @@ class Binder(Controller):
             self._sync_asked_for(claim)
             return
         storage_class = self.get(CLASSES, ("", class_name(claim) or ""))
-        delayed = bool(storage_class and storage_class["volumeBindingMode"] == "WaitForFirstConsumer"
+        delayed = bool(storage_class and storage_class.get("volumeBindingMode") == "WaitForFirstConsumer"
                        and not _annotations(claim).get(self.api.version.selected_node_annotation))
         pv = matching.best(claim, self._candidates(claim), delayed=delayed)
         if pv is not None:
