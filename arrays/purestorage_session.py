@@ -33,7 +33,7 @@ def _import_purestorage() -> Any:
         sys.modules[name] = ModuleType(name)
         vars(sys.modules[name])["LooseVersion"] = str
     try:
-        import purestorage
+        from purestorage import purestorage
     finally:
         for name in names:
             sys.modules.pop(name, None)
