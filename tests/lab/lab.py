@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.lab.guest import build, dependencies, wires
 from tests.lab.guest.machine import Disk, Guest
+from tests.lab.node import Node
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ROOMS = ("arrays", "flex", "simulator", "tests")
@@ -75,6 +76,12 @@ class Lab:
         self.put_checkout(guest)
         guest.call("tests.lab.inside.network:up", addresses(number), guest.name)
 
+    def reset(self, node: Node) -> None:
+        """Power cut and reboot of a node, up to its daemons."""
+        node.guest.reset()
+        self.furnish(node.number, node.guest)
+        node.prepare()
+
     def put_checkout(self, guest: Guest) -> None:
         guest.put("/opt/checkout", *(CHECKOUT / room for room in ROOMS), leave_out=NOT_NEEDED_INSIDE)
 
@@ -97,7 +104,3 @@ def addresses(number: int) -> dict[str, list[str]]:
         return {"mgmt": [f"{ARRAY_ADDRESS}/24", f"{NFS_ADDRESS}/24"], "a": ["192.0.2.10/25"], "b": ["192.0.2.138/25"]}
     return {"mgmt": [f"198.51.100.{100 + number}/24"], "a": [f"192.0.2.{100 + number}/25"],
             "b": [f"192.0.2.{228 + number}/25"]}
-
-
-def iqn(node: str) -> str:
-    return f"iqn.2004-10.test.lab:{node}"

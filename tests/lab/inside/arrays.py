@@ -32,7 +32,7 @@ def serve_nfs() -> None:
         with open(f"/proc/fs/nfsd/{name}", "w") as file:
             file.write(str(LEASE))
     _run("rpcbind", "-w")
-    _run("rpc.statd")
+    _run("rpc.statd", "--no-notify")
     _run("rpc.mountd")
     _run("rpc.nfsd", "4")
 
@@ -60,6 +60,10 @@ class Bare:
 def bare(iqn: str, portals: list[str]) -> None:
     Bare.plane = LioPlane(VOLUMES)
     Bare.plane.open_array("bare", iqn, portals)
+
+
+def know(initiator: str) -> None:
+    Bare.plane.know("bare", initiator)
 
 
 def bare_volume(serial: str, size: int) -> None:

@@ -9,6 +9,8 @@ MTU = 2500                                   # room for a whole FCoE frame
 def up(addresses: dict[str, list[str]], name: str) -> None:
     """Give each network's card its addresses ("192.0.2.10/25")."""
     subprocess.run(["hostname", name], check=True)
+    with open("/etc/hosts", "w") as file:
+        file.write(f"127.0.0.1 localhost {name}\n")
     lines = []
     for network, wanted in addresses.items():
         card = CARDS[network]

@@ -21,10 +21,9 @@ def prepare(iqn: str) -> None:
         file.write(f"## made for the lab\nInitiatorName={iqn}\n")
     subprocess.run(["udevadm", "trigger", "--action=add", "--subsystem-match=block"], check=True)
     subprocess.run(["rpcbind", "-w"], check=True)
-    subprocess.run(["mount", "-t", "rpc_pipefs", "sunrpc", "/run/rpc_pipefs"] if os.path.isdir("/run/rpc_pipefs")
-                   else ["sh", "-c", "mkdir -p /run/rpc_pipefs && mount -t rpc_pipefs sunrpc /run/rpc_pipefs"],
-                   check=True)
-    subprocess.run(["rpc.statd"], check=True)
+    os.makedirs("/run/rpc_pipefs", exist_ok=True)
+    subprocess.run(["mount", "-t", "rpc_pipefs", "sunrpc", "/run/rpc_pipefs"], check=True)
+    subprocess.run(["rpc.statd", "--no-notify"], check=True)    # names of rebooted peers would be looked up in DNS
 
 
 def start_iscsid() -> None:

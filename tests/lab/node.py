@@ -1,0 +1,168 @@
+"""A guest in the part of a node: its daemons, its driver as kubelet runs it, and what it is seen to hold."""
+
+import json
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.lab.guest.machine import Done, Guest
+
+INSIDE = "tests.lab.inside.node"
+PLUGIN = "/usr/libexec/kubernetes/kubelet-plugins/volume/exec/pure~flex"
+PODS = "/var/lib/kubelet/pods"
+CALL_TIMEOUT = 150.0                         # seconds; beyond what any call-out may take under emulation
+
+# The advice of the vendor's "Linux Recommended Settings" (node-attach.md 2.15).
+MULTIPATH_CONF = """\
+defaults {
+    polling_interval 10
+    find_multipaths yes
+    user_friendly_names no
+}
+devices {
+    device {
+        vendor "PURE"
+        product "FlashArray"
+        path_selector "service-time 0"
+        hardware_handler "1 alua"
+        path_grouping_policy group_by_prio
+        prio alua
+        failback immediate
+        path_checker tur
+        fast_io_fail_tmo 10
+        dev_loss_tmo 600
+        no_path_retry 0
+    }
+}
+"""
+
+# What kubelet runs: our code without `site`, as the bundle starts it. PURE_LAB_CUT=n kills it at its n-th step.
+LAUNCHER = """\
+#!/usr/bin/python3 -IS
+import sys
+sys.path[:0] = ["/opt/checkout", "/opt/deps"]
+import os
+if cut := int(os.environ.get("PURE_LAB_CUT", "0")):
+    from tests.lab.inside import cut as cutter
+    cutter.arm(cut)
+from flex.cli import run
+run()
+"""
+
+
+@dataclass
+class Answer:
+    """What the driver said to kubelet: the one JSON object on its streams, and how long it took."""
+
+    status: str
+    message: str
+    seconds: float
+    whole: Mapping[str, Any] = field(repr=False)
+    exit_status: int = 0
+
+
+@dataclass
+class Node:
+    """Node 1, 2, … of the lab."""
+
+    guest: Guest
+    number: int
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.guest.name
+
+    @property
+    def iqn(self) -> str:
+        return f"iqn.2004-10.test.lab:{self.name}"
+
+    # ---- the machine
+
+    def prepare(self, multipath_conf: str = MULTIPATH_CONF) -> None:
+        """After each boot: modules, initiator name, daemons."""
+        self.call("prepare", self.iqn)
+        self.call("start_iscsid")
+        self.call("start_multipathd", multipath_conf)
+
+    def call(self, function: str, *args: Any, wait: float = 60.0, **kwargs: Any) -> Any:
+        return self.guest.call(f"{INSIDE}:{function}", *args, wait=wait, **kwargs)
+
+    def sh(self, script: str, timeout: float = 60.0, allow: Sequence[int] | None = (0,)) -> str:
+        return self.guest.sh(script, timeout, allow).text
+
+    def run(self, *argv: str, timeout: float = 60.0, allow: Sequence[int] | None = (0,)) -> Done:
+        return self.guest.run(*argv, timeout=timeout, allow=allow)
+
+    def multipathd(self, request: str) -> str:
+        return str(self.call("multipathd", request))
+
+    def use_multipath_conf(self, text: str) -> None:
+        """Restart multipathd under another configuration, with no memory of WWIDs or names."""
+        self.call("stop_multipathd")
+        self.sh("rm -f /etc/multipath/wwids /etc/multipath/bindings")
+        self.call("start_multipathd", text)
+
+    # ---- what it holds
+
+    def view(self, **counts: int) -> Mapping[str, Any]:
+        """Sessions, paths, maps and mounts; given counts are waited for, briefly."""
+        view: Mapping[str, Any] = self.call("wait_view", 5.0, **counts) if counts else self.call("view")
+        return view
+
+    # ---- the driver
+
+    def install_driver(self, pure_json: Mapping[str, Any]) -> None:
+        """Put executable, fleet and settings where the daemon puts them."""
+        self.guest.write(f"{PLUGIN}/flex", LAUNCHER, mode=0o755)
+        self.guest.write(f"{PLUGIN}/.pure.json", json.dumps(pure_json), mode=0o600)
+        self.set()
+
+    def set(self, **settings: str) -> None:
+        """Write the driver's settings file: these on top of the lab's; none: back to the lab's."""
+        self.guest.write(f"{PLUGIN}/.settings.json", json.dumps({**self.settings, **settings}), mode=0o600)
+
+    def flex(self, *argv: str, env: Mapping[str, str] | None = None, timeout: float = CALL_TIMEOUT) -> Answer:
+        """One call-out as kubelet makes it: both streams together must be one JSON object."""
+        began = time.monotonic()
+        done = self.guest.run(f"{PLUGIN}/flex", *argv, env=dict(env or {}), timeout=timeout, allow=None)
+        seconds = time.monotonic() - began
+        try:
+            whole = json.loads(done.text)
+        except ValueError:
+            raise AssertionError(f"{self.name}: flex {shlex.join(argv)} ended with {done.status} and said "
+                                 f"{done.text!r}, which kubelet cannot read") from None
+        return Answer(whole["status"], whole.get("message", ""), seconds, whole, done.status)
+
+    def mount(self, pod: str, pv: str, options: Mapping[str, str], **more: Any) -> Answer:
+        """kubelet's mount of one PV for one pod; `options` are the PV's."""
+        directory = self.directory(pod, pv)
+        self.sh(f"mkdir -p '{directory}'")
+        return self.flex("mount", directory, json.dumps({**kubelet_options(pod, pv), **options}), **more)
+
+    def unmount(self, pod: str, pv: str, **more: Any) -> Answer:
+        return self.flex("unmount", self.directory(pod, pv), **more)
+
+    def directory(self, pod: str, pv: str) -> str:
+        return f"{PODS}/{pod}/volumes/pure~flex/{pv}"
+
+    def log(self) -> str:
+        """The driver's log, for a failure's report."""
+        return self.guest.run("tail", "-c", "6000", "/var/log/pure-flex.log", allow=None).text
+
+
+def kubelet_options(pod: str, pv: str) -> dict[str, str]:
+    """What kubelet adds to a PV's options with attach:false (real-kubernetes.md section 4)."""
+    return {"kubernetes.io/fsType": "", "kubernetes.io/readwrite": "rw", "kubernetes.io/pvOrVolumeName": pv,
+            "kubernetes.io/pod.name": pod, "kubernetes.io/pod.namespace": "default", "kubernetes.io/pod.uid": pod,
+            "kubernetes.io/serviceAccount.name": "default"}
+
+
+def eventually(call: Callable[[], Answer], timeout: float = 120.0, pause: float = 0.5) -> Answer:
+    """Repeat a call-out as kubelet does until it is a Success; the last answer when it never is."""
+    deadline = time.monotonic() + timeout
+    while (answer := call()).status != "Success" and time.monotonic() < deadline:
+        time.sleep(pause)
+    return answer
