@@ -13,7 +13,8 @@ from daemonset.image import oci, rootfs
 @click.command()
 @click.option("--output", type=click.Path(path_type=Path), default=Path("dist"), show_default=True,
               help="Folder that holds the bundle and gets rootfs/ and pure-flex-image.tar.")
-@click.option("--name", default=f"docker.io/purestorage/k8s:{arrays.__version__}", show_default=True, help="Name of the image.")
+@click.option("--name", default=f"docker.io/purestorage/k8s:{arrays.__version__}", show_default=True,
+              help="Name of the image.")
 @click.option("--rootfs-only", is_flag=True, help="Leave the packing to somebody else (daemonset/Dockerfile).")
 def main(output: Path, name: str, rootfs_only: bool) -> None:
     """Build the image without Docker. Run `make bundle` first; needs busybox-static and ca-certificates beside."""

@@ -53,7 +53,8 @@ done
 touch {home}/up
 while :; do
     {kubelet} --config={home}/kubelet.yaml --kubeconfig={work}/{name}.kubeconfig --hostname-override={name} \\
-        --node-ip={address} --root-dir=/var/lib/kubelet --cert-dir={home}/certificates --v=2 >> {home}/kubelet.log 2>&1 || true
+        --node-ip={address} --root-dir=/var/lib/kubelet --cert-dir={home}/certificates --v=2 \\
+        >> {home}/kubelet.log 2>&1 || true
     echo "kubelet ended" >> {home}/kubelet.log
     sleep 0.2
 done
