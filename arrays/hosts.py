@@ -9,7 +9,8 @@ from hashlib import sha256
 from typing import Any
 
 from arrays import records
-from arrays.calls import Calls, same
+from arrays.calls import Calls
+from arrays.client import same
 from arrays.errors import Busy, ConfigError, NotFound, Refused
 from arrays.names import LONGEST_NAME, check_host_name, check_volume_name
 from arrays.records import Connection, Host

@@ -12,6 +12,7 @@ Speaks HTTP/1.1 through requests 2.31 or later and urllib3 1.26 or later.
 """
 
 import errno
+import json
 import ssl
 import threading
 import time
@@ -109,6 +110,18 @@ class Door:
             reason = getattr(error, "strerror", None) or error
             raise Unusable(self.who, f"VerifyTLS in pure.json names {authorities}, which cannot be read as a file of "
                            f"certificates: {reason}") from None
+
+
+def content(answer: requests.Response, who: str) -> Any:
+    """What a success says; Unreachable unless that is JSON, for then something else than an array answered."""
+    kind = answer.headers.get("Content-Type", "")
+    if "application/json" not in kind:
+        raise Unreachable(who, f"it answered with {kind.partition(';')[0] or 'nothing'} instead of JSON: is a proxy or "
+                          "another machine at this address?")
+    try:
+        return json.loads(answer.content)
+    except ValueError:
+        raise Unreachable(who, "it answered with malformed JSON") from None
 
 
 class _Connection(HTTPSConnection):

@@ -8,18 +8,16 @@ Answers that are no success raise refusals.Declined instead of the library's Pur
 need not import the library; no answer raises Unreachable, a token that is not accepted TokenRefused.
 """
 
-import copy
 import json
 import sys
-import threading
-from collections.abc import Iterable
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from requests import Response
 
-from arrays.errors import PureError, Unreachable, Unusable
-from arrays.https import Door
+from arrays.errors import Unreachable, Unusable
+from arrays.https import Door, content
+from arrays.login import Login, Logins, newest, number
 from arrays.refusals import Declined
 
 
@@ -43,161 +41,79 @@ def _import_purestorage() -> Any:
 _library = _import_purestorage()
 _FlashArray: Any = _library.FlashArray
 
-OLDEST = (1, 7)             # every feature used without asking for a version is in REST 1.7
+OLDEST = "1.7"              # every feature used without asking for a version is in REST 1.7
 JSON = {"Content-Type": "application/json"}
-
-
-class _Login(NamedTuple):
-    """One log-in; `number` tells it from the one before."""
-
-    number: int
-    version: str
-    cookie: str
 
 
 class PurestorageSession(_FlashArray):      # type: ignore[misc]  # the library is not typed
     """The library's FlashArray over a Door."""
 
     def __init__(self, door: Door, token: str) -> None:
-        # Not the library's constructor: it does I/O. These three are what its methods read.
+        # Not the library's constructor: it does I/O. These two are what its methods read.
         self._target = door.endpoint
         self._api_token = token
-        self._rest_version = ""
         self._door = door
-        self._lock = threading.Lock()
-        self._login: _Login | None = None
-        self._tries = 0                                 # log-ins begun and ended, well or not
-        self._failure: PureError | None = None          # how the last of them ended
+        self._logins = Logins(self._log_in)
 
     def speaks(self, version: str) -> bool:
         """Whether the array's REST is `version` ("1.14") or newer; logs in if nobody did yet."""
-        return _number(self._logged_in().version) >= _number(version)
+        return number(self.get_rest_version()) >= number(version)
+
+    def get_rest_version(self) -> str:
+        """The version of REST in use."""
+        return self._logins.current().version
 
     def close(self) -> None:
         """Close the connections; the array forgets the log-in by itself after half an hour."""
         self._door.close()
 
     def _request(self, method: str, path: str, data: Any = None, reestablish_session: bool = True) -> Any:
-        """Send one of the library's calls; a 401 costs one new log-in, a 450 one new look at the versions."""
+        """Send one of the library's calls; a 401 costs a new log-in, a 450 the same with a look at the versions."""
         body = json.dumps(data).encode()
-        login = self._logged_in()
+        login = self._logins.current()
         answer = self._send(method, path, body, login)
         if answer.status_code in (401, 450):            # neither was carried out: every method may be sent again
-            login = self._logged_in(stale=login)
+            login = self._logins.current(stale=login)
             answer = self._send(method, path, body, login)
         if answer.status_code != 200:
             raise self._declined(answer)
-        return self._content(answer)
-
-    def _send(self, method: str, path: str, body: bytes, login: _Login) -> Response:
-        answer = self._door.ask(method, f"/api/{login.version}/{path}", body=body,
-                                headers={**JSON, "Cookie": login.cookie})
-        if answer.status_code == 200 and (cookie := _cookie(answer)):
-            self._keep(login, cookie)
-        return answer
-
-    def _content(self, answer: Response) -> Any:
-        content = _json(answer, self._door.who)
-        wrapped = _library.ResponseList(content) if isinstance(content, list) else _library.ResponseDict(content)
+        found = content(answer, self._door.who)
+        wrapped = _library.ResponseList(found) if isinstance(found, list) else _library.ResponseDict(found)
         wrapped.headers = answer.headers
         return wrapped
 
-    def _declined(self, answer: Response) -> Declined:
-        body = answer.text.replace(self._api_token, "***")      # should an array ever repeat what it was sent
-        return Declined(answer.status_code, answer.reason, body)
+    def _send(self, method: str, path: str, body: bytes, login: Login) -> Response:
+        answer = self._door.ask(method, f"/api/{login.version}/{path}", body=body,
+                                headers={**JSON, "Cookie": login.secret})
+        if answer.status_code == 200 and (cookie := _cookie(answer)):
+            self._logins.refresh(login, cookie)
+        return answer
 
-    # Log-in. One thread does it, the others wait for it and share how it ended.
-
-    def _logged_in(self, stale: _Login | None = None) -> _Login:
-        """The log-in to use: a new one when there is none, or when the one there is is `stale`."""
-        login = self._login
-        if login and not (stale and login.number == stale.number):
-            return login
-        tries = self._tries
-        with self._lock:
-            login = self._login
-            if login and not (stale and login.number == stale.number):
-                return login
-            if self._tries != tries and self._failure:
-                raise copy.copy(self._failure)
-            return self._log_in()
-
-    def _log_in(self) -> _Login:
-        self._login, self._failure = None, None
-        try:
-            version = self._choose_rest_version()
-            answer = self._door.ask("POST", f"/api/{version}/auth/session", headers=JSON,
-                                    body=json.dumps({"api_token": self._api_token}).encode())
-            if answer.status_code != 200:
-                raise self._declined(answer).at_login(self._door.who)
-            _json(answer, self._door.who)
-            self._rest_version = version
-            self._login = _Login(self._tries, version, _cookie(answer))
-            return self._login
-        except PureError as error:
-            self._failure = error
-            raise
-        finally:
-            self._tries += 1
-
-    def _keep(self, login: _Login, cookie: str) -> None:
-        """Remember a cookie the array refreshed, unless another log-in has taken its place meanwhile."""
-        if cookie != login.cookie:
-            with self._lock:
-                if self._login and self._login.number == login.number:
-                    self._login = login._replace(cookie=cookie)
-
-    def _choose_rest_version(self) -> str:
-        """The newest version that both the array and the library speak."""
-        offered = self._list_available_rest_versions()
-        common = [version for version in offered if version in self.supported_rest_versions]
-        newest = max(common, key=_number, default="")
-        if not newest:
-            raise Unusable(self._door.who, f"it offers only REST {_span(offered)}, and this program speaks REST 1.x: use "
-                           "a release of Purity that still has REST 1.x, or a driver for REST 2.x")
-        if _number(newest) < OLDEST:
-            raise Unusable(self._door.who, f"its newest version of REST is {newest}, and 1.7 is needed: upgrade Purity")
-        return newest
+    def _log_in(self) -> tuple[str, str]:
+        version = newest(self._door.who, self._list_available_rest_versions(), self.supported_rest_versions, OLDEST)
+        answer = self._door.ask("POST", f"/api/{version}/auth/session", headers=JSON,
+                                body=json.dumps({"api_token": self._api_token}).encode())
+        if answer.status_code != 200:
+            raise self._declined(answer).at_login(self._door.who)
+        content(answer, self._door.who)
+        return version, _cookie(answer)
 
     def _list_available_rest_versions(self) -> list[str]:
         answer = self._door.ask("GET", "/api/api_version", headers=JSON)
         if answer.status_code != 200:
             raise self._declined(answer).error(self._door.who, "tell", "the versions of REST it offers")
-        content = _json(answer, self._door.who)
-        if isinstance(content, dict) and isinstance(content.get("version"), list):
-            return [str(version) for version in content["version"]]
-        if isinstance(content, dict) and "versions" in content:
+        found = content(answer, self._door.who)
+        if isinstance(found, dict) and isinstance(found.get("version"), list):
+            return [str(version) for version in found["version"]]
+        if isinstance(found, dict) and "versions" in found:
             raise Unusable(self._door.who, "it is a FlashBlade: list it under FlashBlades in pure.json")
-        raise Unreachable(self._door.who, "it does not tell its versions of REST: is this an array's management "
-                          "address?")
+        raise Unreachable(self._door.who, "it does not tell its versions of REST: is this its management address?")
 
-    def _start_session(self) -> None:
-        """Log in anew; the library's callers expect this name."""
-        self._logged_in(stale=self._login)
-
-
-def _json(answer: Response, who: str) -> Any:
-    """The content of a success; anything but JSON means that something else than an array answered."""
-    kind = answer.headers.get("Content-Type", "")
-    if "application/json" in kind:
-        try:
-            return json.loads(answer.content)
-        except ValueError:
-            raise Unreachable(who, "it answered with malformed JSON") from None
-    raise Unreachable(who, f"it answered with {kind.partition(';')[0] or 'nothing'} instead of JSON: is a proxy or another "
-                      "machine at this address?")
+    def _declined(self, answer: Response) -> Declined:
+        body = answer.text.replace(self._api_token, "***")      # should an array ever repeat what it was sent
+        return Declined(answer.status_code, answer.reason, body)
 
 
 def _cookie(answer: Response) -> str:
     """What to send back: "session=abc" after "Set-Cookie: session=abc; Path=/; Secure"; "" when none was set."""
     return "; ".join(f"{cookie.name}={cookie.value}" for cookie in answer.cookies)
-
-
-def _number(version: str) -> tuple[int, ...]:
-    """(1, 14) of "1.14", so that versions compare as numbers."""
-    return tuple(int(part) for part in version.split(".") if part.isdecimal())
-
-
-def _span(versions: Iterable[str]) -> str:
-    found = sorted(versions, key=_number)
-    return " to ".join(dict.fromkeys((found[0], found[-1]))) if found else "nothing"

@@ -51,6 +51,12 @@ def human(size: int) -> str:
     return f"{size}B"
 
 
+def human_exactly(size: int) -> str:
+    """A size for people that hides no difference: "10GiB", and "9.53GiB (10240000000 bytes)" when that is cut."""
+    text = human(size)
+    return f"{text} ({size} bytes)" if "." in text or bytes_of(text.rstrip("iB")) != size else text
+
+
 def bytes_of(text: str) -> int:
     """Read a size as an array does: digits and one of K, M, G, T, P, S (512 bytes), binary; no letter means bytes."""
     number, letter = _split(text)

@@ -7,12 +7,13 @@ success. Sizes are bytes. Names were checked by arrays.names, since the library 
 from typing import Any
 
 from arrays import records
-from arrays.calls import Calls, same
+from arrays.calls import Calls
+from arrays.client import same
 from arrays.errors import ConfigError, NotFound, PureError, Refused, VolumeDiffers
 from arrays.names import base_name, check_pod_name, check_snapshot_name, check_suffix, check_volume_name, in_pod
 from arrays.records import Activity, Snapshot, Volume
 from arrays.refusals import is_gone, is_pending
-from arrays.units import SECTOR, human
+from arrays.units import SECTOR, human_exactly
 
 
 class Volumes(Calls):
@@ -265,12 +266,6 @@ class Volumes(Calls):
         except NotFound:
             return None
         return next((records.snapshot(row) for row in rows if same(row["name"], name)), None)
-
-
-def human_exactly(size: int) -> str:
-    """A size for people that hides no difference: "10GiB", or "10GiB (10737418241 bytes)" when it is no round one."""
-    text = human(size)
-    return text if size % SECTOR == 0 and "." not in text else f"{text} ({size} bytes)"
 
 
 def _check_size(name: str, size: int) -> None:
