@@ -73,4 +73,4 @@ def target_lock(paths: "Paths", iqn: str, timeout: float) -> Lock:
 def _file(paths: "Paths", kind: str, key: str) -> str:
     """A readable name that two keys never share."""
     likeness = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in key)[:120]
-    return f"{paths.lock_dir}/{kind}.{likeness}.{crc32(key.encode('utf-8', 'surrogateescape')):08x}"
+    return f"{paths.lock_dir}/{kind}.{likeness}.{crc32(key.encode('utf-8', 'surrogatepass')):08x}"

@@ -141,7 +141,7 @@ def _fit(text: str) -> str:
 
 
 def _sum(text: str) -> str:
-    return f"{crc32(text.encode('utf-8', 'surrogateescape')):08x}"
+    return f"{crc32(text.encode('utf-8', 'surrogatepass')):08x}"
 
 
 def _names(folder: str) -> list[str]:

@@ -68,13 +68,6 @@ def unescape(text: str) -> str:
     return head + "".join(chr(int(part[:3], 8)) + part[3:] if _is_octal(part[:3]) else "\\" + part for part in parts)
 
 
-def escape(text: str) -> str:
-    """How mountinfo writes a path."""
-    for letter in "\\ \t\n#":       # the backslash first, or it would escape the escapes
-        text = text.replace(letter, f"\\{ord(letter):03o}")
-    return text
-
-
 def table(paths: "Paths") -> list[Mount]:
     """All that is mounted, in the kernel's order: of two on one directory the later covers the earlier."""
     return [mount for mount in map(parse, _lines(paths)) if mount is not None]
@@ -83,10 +76,8 @@ def table(paths: "Paths") -> list[Mount]:
 def at(paths: "Paths", directory: str) -> list[Mount]:
     """What is mounted on this directory, the oldest first; the last is the one that is seen."""
     wanted = resolved(directory)
-    place = f" {escape(wanted)} "
-    plain = f" {wanted} "           # older kernels do not escape "#"
-    lines = (line for line in _lines(paths) if place in line or plain in line)
-    return [mount for mount in map(parse, lines) if mount is not None and mount.mount_dir == wanted]
+    lines = (line for line in _lines(paths) if unescape(" ".join(line.split(" ", 5)[4:5])) == wanted)
+    return [mount for mount in map(parse, lines) if mount is not None]
 
 
 def of_device(paths: "Paths", device: str) -> list[Mount]:

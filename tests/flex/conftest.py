@@ -1,0 +1,103 @@
+"""Fixtures of the driver's tests: pretend arrays, a pretend node, and the driver as kubelet runs it on that node."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.flex.driver import Driver
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    """The folder that kubelet knows the driver in; what lies beside the executable goes here."""
+    folder = tmp_path / "exec" / "pure~flex"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The root of a machine that has a mount table and nothing else."""
+    folder = tmp_path / "root"
+    (folder / "proc" / "self").mkdir(parents=True)
+    (folder / "proc" / "self" / "mountinfo").write_text("20 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw\n")
+    return folder
+
+
+@pytest.fixture
+def bare(plugin: Path, root: Path) -> Driver:
+    """The driver on a machine without arrays, tools or volumes."""
+    return Driver(plugin / "flex", {"PURE_FLEX_ROOT": str(root)})
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Path:
+    """The folder kubelet keeps the volumes of one pod in."""
+    folder = tmp_path / "kubelet" / "pods" / "uid-1" / "volumes" / "pure~flex"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def sim(tmp_path: Path) -> Iterator[Any]:
+    """Pretend arrays whose volumes are sparse files; empty at first."""
+    from simulator.fleet import Simulator
+    from simulator.planes import FilePlane
+    with Simulator(tmp_path / "sim", FilePlane(tmp_path / "plane")) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def array(sim: Any) -> Any:
+    """The first FlashArray of the fleet."""
+    return sim.add_flash_array("fa1", labels={"env": "dev"})
+
+
+@pytest.fixture
+def blade(sim: Any) -> Any:
+    """The first FlashBlade of the fleet."""
+    return sim.add_flash_blade("fb1", labels={"env": "dev"})
+
+
+@pytest.fixture
+def node(sim: Any, tmp_path: Path) -> Iterator[Any]:
+    """A pretend node on the arrays' storage network; afterwards nothing happened on it that destroys data."""
+    from simulator.fabric import LocalFabric
+    from simulator.node import PretendNode
+    with PretendNode(tmp_path / "node1", LocalFabric(sim), name="node1") as machine:
+        yield machine
+
+
+@pytest.fixture
+def flex(sim: Any, node: Any, plugin: Path) -> Driver:
+    """The driver installed on `node`, with all arrays that the test has asked for before the first call."""
+    return InstalledDriver(plugin / "flex", node.environment(), sim)
+
+
+class InstalledDriver(Driver):
+    """Writes the fleet beside the executable before each call, as the daemon does when it changes."""
+
+    def __init__(self, executable: Path, environment: dict[str, str], sim: Any) -> None:
+        super().__init__(executable, environment)
+        self.sim = sim
+
+    def __call__(self, *words: object, **environment: str) -> dict[str, Any]:
+        self.install()
+        return super().__call__(*words, **environment)
+
+    def start(self, *words: object, **environment: str) -> Any:
+        self.install()
+        return super().start(*words, **environment)
+
+    def install(self) -> None:
+        self.secrets = tuple(array.token for array in self.sim.arrays)
+        if self.sim.arrays:
+            self.sim.write_pure_json(self.executable.with_name(".pure.json"))
+
+
+@pytest.fixture
+def flex_process(flex: Driver) -> Any:
+    """Makes a call-out in a process of its own."""
+    return flex.process
