@@ -1,0 +1,197 @@
+"""The way back: from a device that nobody mounts any more to a volume that is disconnected on its array.
+
+The order is node-attach.md 2.6: write out, remove the map, verify that it is gone, delete each path after reading its WWID
+once more, verify, and only then let the array disconnect. The other order would free the LUN's number while the old device
+is still there. Sessions stay: the next mount needs them, and a logout would take LUNs of others along.
+
+Every step may be found done already. What an array that is away cannot confirm stays in the record and is finished later.
+"""
+
+import os
+
+from arrays import names
+from arrays.errors import Busy, NeverHappened, PureError, Refused
+from flex import attach, initiators, lately, log, state
+from flex.locks import volume_lock
+from flex.node import blockdev, multipath, scsi
+from flex.node.command import step
+from flex.wait import Deadline
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from arrays.flasharray import FlashArray
+    from arrays.fleet import FlashArrayEntry
+    from flex.machine import Node
+    from flex.state import Record
+
+AWAY = 60.0                     # seconds an array that gave no answer is not asked about left-overs again
+BRIEF = 3.0                     # seconds such an array gets to answer
+
+
+class OnlyDisconnectLeft(PureError):
+    """Everything on this node is released; the array could not be told. The next call, for whatever volume, tries again."""
+
+    retry = True
+
+    def __init__(self, volume: str, host: str, why: str) -> None:
+        super().__init__(volume, host, why)
+        self.volume = volume
+        self.host = host
+        self.why = why
+
+    def __str__(self) -> str:
+        return (f"volume {self.volume or 'unknown'} is unmounted and released on this node; only its disconnection from "
+                f"{self.host or 'this node'} on the array is left ({self.why})")
+
+
+def mounted(node: "Node", wwid: str) -> list[str]:
+    """Where on this node a volume is mounted, through its map or through one of its paths alone."""
+    found = multipath.find(node.paths, wwid)
+    devices = [found.node] if found else []
+    devices += [path.name for path in scsi.of_wwid(node.paths, wwid) if path.name]
+    return [directory for device in devices for directory in blockdev.mounted(node.paths, device)]
+
+
+def release(node: "Node", wwid: str) -> None:
+    """Take the device of a volume that nobody mounts off this node; Busy when it is in use after all."""
+    found = multipath.find(node.paths, wwid)
+    if found and multipath.has_usable_path(node.paths, wwid):
+        _flush(node, found)
+    elif found:
+        multipath.stop_queueing(node.paths, found)      # nothing is mounted: what would wait now is udev's looking
+    attach.take_off(node.paths, wwid)
+
+
+def _flush(node: "Node", found: multipath.Map) -> None:
+    try:
+        blockdev.flush(node.paths, found.node)
+        step("flushed")
+    except OSError as error:                            # umount has written all it could; the device goes either way
+        log.info(f"writing out {found.name} of {found.wwid}: {error.strerror}")
+
+
+# On the array ---------------------------------------------------------------------------------------------------------
+
+def disconnect(node: "Node", record: "Record", *, patience: float | None = None) -> None:
+    """Let the array disconnect the record's volume from this node's host.
+
+    A volume that is gone, destroyed or not connected counts as disconnected. OnlyDisconnectLeft when that cannot be found
+    out now. `patience` (s) limits how long each array may take to answer.
+    """
+    try:
+        for array in _arrays(node, record, patience):
+            host, volume = _names(node, array, record)
+            if volume:
+                array.disconnect(host, volume)
+                break
+    except Refused as error:
+        raise OnlyDisconnectLeft(record.volume, record.host, str(error)) from error
+    except PureError as error:
+        if record.array:
+            lately.note(node.paths, f"array {record.array}")
+        raise OnlyDisconnectLeft(record.volume, record.host, str(error)) from error
+    step("disconnected")
+
+
+def is_disconnected(node: "Node", record: "Record") -> bool:
+    """Whether the array says that this node's host has the volume no more; False when it cannot be asked."""
+    try:
+        return not any(_is_connected(array, *_names(node, array, record)) for array in _arrays(node, record, BRIEF))
+    except PureError as error:
+        log.info(f"cannot ask whether {record.volume} is still connected: {error}")
+        return False
+
+
+def _is_connected(array: "FlashArray", host: str, volume: str) -> bool:
+    return bool(volume) and any(one.host.lower() == host.lower() for one in array.connections(volume))
+
+
+def _arrays(node: "Node", record: "Record", patience: float | None) -> "list[FlashArray]":
+    """The array the record names, or all of them when it names none that pure.json still has."""
+    from arrays.flasharray import FlashArray
+    entries: "tuple[FlashArrayEntry, ...]" = node.fleet().flash_arrays
+    named = [entry for entry in entries if entry.name == record.array]
+    limits = {"connect_timeout": patience, "read_timeout": patience} if patience else {}
+    return [FlashArray(entry, **limits) for entry in named or entries]
+
+
+def _names(node: "Node", array: "FlashArray", record: "Record") -> tuple[str, str]:
+    """(host, volume) as the array calls this node and the record's volume, by serial: a volume's name may have changed.
+
+    The volume is "" when the array has none of that serial, or shows it to other hosts only and under a new name.
+    """
+    host = record.host or getattr(array.find_host(initiators.of_node(node)), "name", "")
+    serial = names.serial(record.wwid)
+    volume = array.find_volume(record.volume) if record.volume else None
+    if volume and volume.serial.upper() == serial:
+        return host, volume.name if host else ""
+    return host, _by_serial(array, host, serial) if host else ""
+
+
+def _by_serial(array: "FlashArray", host: str, serial: str) -> str:
+    for one in array.host_connections(host):
+        volume = array.find_volume(one.volume)
+        if volume and volume.serial.upper() == serial:
+            return volume.name
+    return ""
+
+
+# What is left over ----------------------------------------------------------------------------------------------------
+
+def finish_left_overs(node: "Node", deadline: Deadline) -> None:
+    """Try, once and briefly, what earlier calls could not finish and kubelet may never ask for again.
+
+    Left over are disconnections, and half-done mounts and unmounts of pods whose directory kubelet has removed. Nothing is
+    raised: this is somebody else's call.
+    """
+    for record in state.records(node.paths):
+        if deadline.passed():
+            return
+        away = lately.failed(node.paths, f"array {record.array}", AWAY)
+        if record.backend == "block" and record.wwid and is_left_over(record) and not away:
+            _finish(node, record)
+
+
+def is_left_over(record: "Record") -> bool:
+    """Whether no call of kubelet's needs to come for a record any more."""
+    if record.stage == state.DISCONNECT_LEFT:
+        return True
+    pod = pod_directory(record.mount_dir)
+    return record.stage in (state.CONNECTING, state.RELEASING) and bool(pod) and not os.path.isdir(pod)
+
+
+def pod_directory(mount_dir: str) -> str:
+    """<root>/pods/<uid> of kubelet's <root>/pods/<uid>/volumes/pure~flex/<PV>; "" for any other directory."""
+    parts = mount_dir.split("/")
+    return "/".join(parts[:-3]) if len(parts) > 5 and parts[-3] == "volumes" and parts[-5] == "pods" else ""
+
+
+def _finish(node: "Node", record: "Record") -> None:
+    try:
+        with volume_lock(node.paths, record.wwid, 0.0):
+            if state.load(node.paths, record.mount_dir) == record:
+                let_go(node, record, patience=BRIEF)
+                log.info(f"finished what was left of {record.mount_dir}: volume {record.volume}")
+    except (Busy, NeverHappened, PureError) as error:
+        log.info(f"still left of {record.mount_dir}: {error}")
+
+
+def let_go(node: "Node", record: "Record", *, patience: float | None = None) -> None:
+    """Give back all that a record stands for, if no other pod of this node has the volume. Call with its lock held."""
+    others = mounted(node, record.wwid)
+    if any(_is_a_pods(node, directory) for directory in others):
+        state.remove(node.paths, record.mount_dir)      # its unmount gives the volume back
+        return
+    if others:
+        raise Busy(f"volume {record.volume or record.wwid}", f"it is still mounted at {', '.join(others)}")
+    release(node, record.wwid)
+    state.save(node.paths, record.but(stage=state.DISCONNECT_LEFT))
+    step("released")
+    disconnect(node, record, patience=patience)
+    state.remove(node.paths, record.mount_dir)
+    step("forgotten")
+
+
+def _is_a_pods(node: "Node", mount_dir: str) -> bool:
+    """Whether kubelet will ask to unmount a directory: it looks like a pod's, or this node has a record of it."""
+    return bool(pod_directory(mount_dir)) or state.load(node.paths, mount_dir) is not None

@@ -1,0 +1,90 @@
+"""Work in a forked child that may hang without hanging the call-out.
+
+A write to a SCSI host's `scan`, a read of a device whose paths are gone: such system calls can block for minutes, deaf to
+signals, and a process with a thread in one cannot even exit (node-attach.md, facts 5 and 11). So they happen in a child of
+their own: detached from kubelet's streams (kubelet reads until the last holder closes them), without our locks, and left
+behind when its time is over. The child is a fork, not a program: it costs no exec.
+"""
+
+import errno
+import os
+import select
+from collections.abc import Callable
+from time import monotonic
+
+from arrays.errors import NeverHappened
+
+_REPLY = 3                      # where the child keeps its end of the pipe
+_LONGEST_REPLY = 65536
+
+
+class Aside:
+    """One piece of work under way in a child; `what` names it in messages."""
+
+    def __init__(self, work: Callable[[], bytes], what: str) -> None:
+        """Start `work`; what it returns (at most a few KiB) or the OSError it raises comes out of `result`."""
+        self.what = what
+        self._answer: bytes | None = None
+        self._reader, writer = os.pipe()
+        self._child = os.fork()
+        if not self._child:
+            _live(work, writer)
+        os.close(writer)
+
+    def done(self) -> bool:
+        """Whether the child has ended, well or not."""
+        return self._answer is not None or self._poll(0.0)
+
+    def result(self, timeout: float) -> bytes:
+        """What the work returned; raises its OSError, or NeverHappened when it is not done in `timeout` seconds."""
+        end = monotonic() + timeout
+        while self._answer is None and not self._poll(max(end - monotonic(), 0.0)):
+            raise NeverHappened(f"the end of {self.what}", timeout)
+        answer = self._answer or b""
+        if answer[:1] == b"=":
+            return answer[1:]
+        number = int(answer[1:] or errno.ECHILD)
+        raise OSError(number, os.strerror(number), self.what)
+
+    def _poll(self, seconds: float) -> bool:
+        waiting = select.poll()
+        waiting.register(self._reader, select.POLLIN)
+        if not waiting.poll(seconds * 1000):
+            return False
+        self._answer = os.read(self._reader, _LONGEST_REPLY)
+        os.close(self._reader)
+        os.waitpid(self._child, 0)
+        return True
+
+
+def _live(work: Callable[[], bytes], writer: int) -> None:
+    """The child's whole life: let go of everything inherited, work, tell in one write, end."""
+    answer = b"!"
+    try:
+        _let_go(writer)
+        answer = b"=" + work()
+    except OSError as error:
+        answer = b"!%d" % (error.errno or errno.EIO)
+    finally:
+        os.write(_REPLY, answer)
+        os._exit(0)
+
+
+def _let_go(writer: int) -> None:
+    os.setsid()                                         # kubelet may end our group: the array must not see half a job
+    null = os.open("/dev/null", os.O_RDWR)
+    keep = os.dup(writer)                               # `writer` may itself be one of the numbers written over below
+    keep = keep if keep > _REPLY else os.dup(keep)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+    os.dup2(keep, _REPLY)
+    os.closerange(_REPLY + 1, min(os.sysconf("SC_OPEN_MAX"), 65536))
+
+
+def write(path: str, text: str) -> Aside:
+    """Write `text` to a file of sysfs, aside."""
+    def work() -> bytes:
+        file = os.open(path, os.O_WRONLY)
+        os.write(file, text.encode())
+        return b""
+    return Aside(work, f"writing {text!r} to {path}")

@@ -1,0 +1,147 @@
+"""Block devices of this node: what a device is, who uses it, how large it is, whether it is blank.
+
+Everything that only looks is read from sysfs, mountinfo and /proc/swaps. What touches the device itself (open, read, sync)
+happens aside: with its paths gone and queueing on, such calls never return (node-attach.md 2.8).
+"""
+
+import errno
+import mmap
+import os
+
+from arrays.errors import NeverHappened
+from flex.node import mounts, sysfs
+from flex.node.aside import Aside
+from flex.node.scsi import wwid_of
+from flex.paths import Paths
+
+SECTOR = 512
+MiB = 1 << 20
+SAMPLES = 32                    # places looked at between the first and the last MiB
+SAMPLE = 64 << 10
+PATIENCE = 30.0                 # seconds for one read or sync of a device that works
+
+
+def node_of(paths: Paths, number: str) -> str:
+    """"dm-3" for "253:3", "" when there is no such device."""
+    link = f"{paths.sys_dev_block}/{number}"
+    return os.path.basename(os.path.realpath(link)) if os.path.exists(link) else ""
+
+
+def number_of(paths: Paths, node: str) -> str:
+    """"253:3" for "dm-3", "" when there is no such device."""
+    return sysfs.read(f"{paths.sys_block}/{node}/dev")
+
+
+def wwid_of_device(paths: Paths, number: str) -> str:
+    """The WWID of a whole multipath map or a whole disk by "major:minor"; "" for anything else (partition, LVM, loop)."""
+    directory = f"{paths.sys_dev_block}/{number}"
+    uuid = sysfs.read(f"{directory}/dm/uuid")
+    if uuid:
+        return uuid.removeprefix("mpath-") if uuid.startswith("mpath-") else ""
+    return wwid_of(sysfs.read(f"{directory}/device/wwid"))
+
+
+def size(paths: Paths, node: str) -> int:
+    """Bytes, 0 when the device is not there."""
+    return (sysfs.number(sysfs.read(f"{paths.sys_block}/{node}/size")) or 0) * SECTOR
+
+
+def mounted(paths: Paths, node: str) -> list[str]:
+    """Where a device, or one of its partitions, is mounted."""
+    numbers = {number_of(paths, node), *_partitions(paths, node)} - {""}
+    return [mount.mount_dir for mount in mounts.table(paths) if mount.device in numbers] if numbers else []
+
+
+def users(paths: Paths, node: str) -> list[str]:
+    """Who uses a device: mount directories, devices on top of it (LVM, partitions of a map, …), swap. For messages too."""
+    found = mounted(paths, node) + [f"device {holder}" for holder in sysfs.entries(f"{paths.sys_block}/{node}/holders")]
+    return found + ([f"swap on {node}"] if _is_swap(paths, node) else [])
+
+
+def _partitions(paths: Paths, node: str) -> list[str]:
+    names = sysfs.entries(f"{paths.sys_block}/{node}", node)
+    return [number for name in names if (number := sysfs.read(f"{paths.sys_block}/{node}/{name}/dev"))]
+
+
+def _is_swap(paths: Paths, node: str) -> bool:
+    try:
+        with open(paths.swaps, encoding="utf-8", errors="replace") as file:
+            return any(line.split()[0].rpartition("/")[2] == node for line in file if line.strip())
+    except OSError:
+        return False
+
+
+def is_open(paths: Paths, node: str) -> bool:
+    """Whether somebody has the device open for himself (a mount, a volume group, a program); sysfs does not tell all."""
+    device = f"{paths.dev}/{node}"
+
+    def work() -> bytes:
+        os.close(os.open(device, os.O_RDONLY | os.O_EXCL | os.O_NONBLOCK))
+        return b""
+    try:
+        Aside(work, f"opening {device}").result(PATIENCE)
+    except NeverHappened:
+        return True                 # whoever makes it hang uses it
+    except OSError as error:
+        return error.errno == errno.EBUSY
+    return False
+
+
+def flush(paths: Paths, node: str) -> None:
+    """Write out what the kernel still holds for the device; OSError (EIO) when it cannot."""
+    device = f"{paths.dev}/{node}"
+
+    def work() -> bytes:
+        file = os.open(device, os.O_RDWR)
+        os.fsync(file)
+        return b""
+    Aside(work, f"writing out {device}").result(PATIENCE)
+
+
+def read_start(paths: Paths, node: str, length: int) -> bytes:
+    """The first `length` (at most 4 KiB) bytes, past the cache; OSError when they cannot be read."""
+    device = f"{paths.dev}/{node}"
+
+    def work() -> bytes:
+        file = _open_direct(device)
+        return _read(file, 0, 4096)[:length]
+    return Aside(work, f"reading {device}").result(PATIENCE)
+
+
+def first_data(paths: Paths, node: str) -> int | None:
+    """The offset of a block near which something other than zeros was read; None when all that was read is zero.
+
+    Reads the first and the last MiB and samples between, past the cache. OSError (EIO) when anything cannot be read:
+    blkid calls such a device empty (node-attach.md, fact 1).
+    """
+    device = f"{paths.dev}/{node}"
+
+    def work() -> bytes:
+        file = _open_direct(device)
+        whole = os.lseek(file, 0, os.SEEK_END)
+        for offset, length in pieces(whole):
+            if any(_read(file, offset, length)):
+                return b"%d" % offset
+        return b""
+    answer = Aside(work, f"reading {device}").result(PATIENCE)
+    return int(answer) if answer else None
+
+
+def pieces(whole: int) -> list[tuple[int, int]]:
+    """(offset, length) of what is looked at on a device of `whole` bytes, in multiples of 4 KiB as direct reads need."""
+    if whole <= 4 * MiB:
+        return [(offset, min(MiB, whole - offset)) for offset in range(0, whole, MiB)]
+    step = (whole - 2 * MiB) // (SAMPLES + 1)
+    between = [(MiB + step * number) // SAMPLE * SAMPLE for number in range(1, SAMPLES + 1)]
+    return [(0, MiB), *((offset, SAMPLE) for offset in between), ((whole - MiB) // 4096 * 4096, MiB)]
+
+
+def _open_direct(device: str) -> int:
+    return os.open(device, os.O_RDONLY | os.O_DIRECT)
+
+
+def _read(file: int, offset: int, length: int) -> bytes:
+    """One direct read into memory aligned as it has to be; what is beyond the end is not read."""
+    with mmap.mmap(-1, MiB) as buffer:
+        got = os.preadv(file, [memoryview(buffer)[:length]], offset)
+        return buffer[:got]

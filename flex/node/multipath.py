@@ -1,0 +1,234 @@
+"""Multipath maps of this node: found by WWID in sysfs, made and removed by asking multipathd.
+
+multipathd (multipath-tools 0.7 or later; tried with 0.9.4) answers on an abstract Unix socket in the host's network
+namespace: each way a native 64-bit length, then text that ends in a zero byte. That costs a few milliseconds instead of a
+process. Where the socket does not answer, the command `multipathd` is tried once. Success is the answer `ok` and nothing
+else: some versions exit 0 with "fail" or "timeout" (vdsm, os-brick).
+
+Maps are looked up by dm uuid, never by name: names may be friendly, or aliases. Commands about a map want its name.
+"""
+
+import socket
+import struct
+from dataclasses import dataclass
+
+from arrays.errors import Busy, CommandFailed, NeverHappened
+from flex import log
+from flex.node import blockdev, command, scsi, sysfs
+from flex.paths import Paths
+from flex.trouble import NodeLacks, NotTheVolume
+from flex.wait import wait_for
+
+ANSWER = 10.0                   # seconds multipathd gets for one answer; it is busy while many paths come
+_LENGTH = struct.Struct("=Q")
+_LONGEST = 16 << 20
+_WORKS = frozenset({"active"})  # dm states of a path that carries I/O ("failed", "undef" do not)
+
+
+@dataclass(frozen=True)
+class Map:
+    """One multipath device as it was when looked at; dm numbers are reused, so look again after every wait."""
+
+    node: str                   # "dm-3"
+    number: str                 # "253:3"
+    name: str                   # "mpatha" or the WWID
+    wwid: str
+
+
+# Looking up -----------------------------------------------------------------------------------------------------------
+
+def find(paths: Paths, wwid: str) -> Map | None:
+    """The map of a WWID, None when there is none."""
+    return next((one for one in every(paths) if one.wwid == wwid), None)
+
+
+def every(paths: Paths) -> list[Map]:
+    """All multipath maps of this node."""
+    found = []
+    for node in sysfs.entries(paths.sys_block, "dm-"):
+        directory = f"{paths.sys_block}/{node}"
+        uuid = sysfs.read(f"{directory}/dm/uuid")
+        if uuid.startswith("mpath-"):
+            name, number = sysfs.read(f"{directory}/dm/name"), sysfs.read(f"{directory}/dev")
+            found.append(Map(node, number, name, uuid.removeprefix("mpath-")))
+    return found
+
+
+def slaves(paths: Paths, node: str) -> dict[str, str]:
+    """The paths that a map stands on: "sdb" -> the WWID it shows now."""
+    directory = f"{paths.sys_block}/{node}/slaves"
+    return {name: scsi.wwid_of(sysfs.read(f"{directory}/{name}/device/wwid")) for name in sysfs.entries(directory)}
+
+
+def check_slaves(paths: Paths, found: Map) -> dict[str, str]:
+    """The map's paths; NotTheVolume when one of them is another volume (a reused LUN, node-attach.md 2.7)."""
+    by_name = slaves(paths, found.node)
+    wrong = sorted(f"{name} ({wwid or 'no WWID'})" for name, wwid in by_name.items() if wwid != found.wwid)
+    if wrong:
+        raise NotTheVolume(f"the multipath device {found.name} of {found.wwid} stands on {', '.join(wrong)}: a LUN was "
+                           "reused under it; it is left alone")
+    return by_name
+
+
+# Asking multipathd ----------------------------------------------------------------------------------------------------
+
+def ask(paths: Paths, request: str, timeout: float = ANSWER) -> str:
+    """multipathd's answer to one command of its command line; NodeLacks when it does not run."""
+    try:
+        return _ask_socket(paths.multipathd_socket, request, timeout)
+    except TimeoutError:
+        return "timeout"
+    except OSError as error:
+        log.debug(f"multipathd's socket: {error}")
+        return _ask_command(request, timeout)
+
+
+def _ask_socket(name: str, request: str, timeout: float) -> str:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
+        connection.settimeout(timeout)
+        connection.connect(name)
+        message = request.encode() + b"\0"
+        connection.sendall(_LENGTH.pack(len(message)) + message)
+        length, = _LENGTH.unpack(_receive(connection, _LENGTH.size))
+        if length > _LONGEST:
+            raise OSError(f"an answer of {length} bytes")
+        return _receive(connection, length).rstrip(b"\0").decode("utf-8", "replace").strip()
+
+
+def _receive(connection: socket.socket, length: int) -> bytes:
+    received = bytearray()
+    while len(received) < length:
+        piece = connection.recv(min(length - len(received), 1 << 16))
+        if not piece:
+            raise OSError("multipathd closed the connection in the middle of an answer")
+        received += piece
+    return bytes(received)
+
+
+def _ask_command(request: str, timeout: float) -> str:
+    """The same through the program: older multipathd, or one in another network namespace."""
+    try:
+        done = command.run("multipathd", *request.split(" "), timeout=timeout, allow=(0, 1))
+    except CommandFailed as error:
+        if error.status == command.NOT_INSTALLED:
+            raise NodeLacks("multipath-tools is not installed on this node: install multipath-tools (Debian, Ubuntu, "
+                            "SUSE) or device-mapper-multipath (RHEL, CentOS, Fedora) and start multipathd") from None
+        raise
+    answer = done.output.strip()
+    if done.status and answer not in ("fail", "timeout"):
+        raise NodeLacks("multipathd is not running on this node: `systemctl enable --now multipathd`")
+    return answer
+
+
+def is_ok(answer: str) -> bool:
+    """Whether an answer means that it was done."""
+    return answer == "ok"
+
+
+# Changing -------------------------------------------------------------------------------------------------------------
+
+def add(paths: Paths, wwid: str, timeout: float) -> Map:
+    """The map of a WWID of which at least one path is there; made if need be, whatever find_multipaths says.
+
+    `add map` says "fail" until multipathd has seen udev's event for the path, so it is asked until it says "ok".
+    """
+    said: list[str] = []
+
+    def look() -> Map | None:
+        if not find(paths, wwid):
+            said[:] = [ask(paths, f"add map {wwid}")]
+        return find(paths, wwid)
+    try:
+        return wait_for(look, f"the multipath device of {wwid}", timeout, interval=0.03)
+    except NeverHappened as error:
+        raise _no_map(paths, wwid, "".join(said[-1:]), error) from None
+
+
+def _no_map(paths: Paths, wwid: str, said: str, error: NeverHappened) -> Exception:
+    """Why there is no map: multipathd can tell whether its configuration leaves these paths out."""
+    ours = {path.name for path in scsi.of_wwid(paths, wwid) if path.name}
+    left_out = parse_unmonitored(ask(paths, "show devices")) & ours
+    if left_out or wwid in ask(paths, "show blacklist"):
+        return NodeLacks(f"multipathd makes no multipath device of {wwid} ({', '.join(sorted(ours))}): a blacklist in "
+                         "/etc/multipath.conf leaves it out (`multipathd show blacklist`)")
+    return NeverHappened(f"{error.what} (multipathd says {said or 'nothing'!r}; look at its configuration with "
+                         "`multipathd show config local`)", error.timeout)
+
+
+def parse_unmonitored(text: str) -> set[str]:
+    """The disks that multipathd leaves out, from `show devices`:
+
+        available block devices:
+            sda devnode whitelisted, monitored
+            sdb devnode blacklisted, unmonitored
+    """
+    lines = (line.split() for line in text.splitlines())
+    return {words[0] for words in lines if len(words) >= 3 and words[-1] == "unmonitored" and words[1] == "devnode"}
+
+
+def remove(paths: Paths, found: Map, timeout: float) -> None:
+    """Remove a map that nobody uses; its partitions' maps go with it. Busy with its users when somebody does.
+
+    udev may hold a device for a moment after its last use, so "map in use" is not believed at once (fact 10).
+    """
+    def look() -> bool:
+        now = find(paths, found.wwid)
+        if now:
+            ask(paths, f"del map {now.name}")
+        return not find(paths, found.wwid)
+    try:
+        wait_for(look, f"the removal of {found.name}", timeout, interval=0.05)
+    except NeverHappened:
+        holders = blockdev.users(paths, found.node) or ["a process that has it open"]
+        raise Busy(f"multipath device {found.name}", f"it is used by {', '.join(holders)}") from None
+
+
+def resize(paths: Paths, found: Map, size: int, timeout: float) -> None:
+    """Let a map take the new size that all its paths have; NeverHappened when it does not."""
+    def look() -> bool:
+        if blockdev.size(paths, found.node) != size:
+            ask(paths, f"resize map {found.name}")
+        return blockdev.size(paths, found.node) == size
+    wait_for(look, f"multipath device {found.name} to have {size} bytes", timeout, interval=0.05)
+
+
+def stop_queueing(paths: Paths, found: Map) -> None:
+    """Let I/O without a path fail instead of wait: what was not written yet is lost."""
+    answer = ask(paths, f"disablequeueing map {found.name}")
+    if not is_ok(answer):
+        log.info(f"multipathd answered {answer!r} to disablequeueing map {found.name}")
+
+
+def has_usable_path(paths: Paths, wwid: str) -> bool:
+    """Whether I/O to a map can get through at the moment; True when multipathd cannot be asked."""
+    try:
+        states = parse_paths(ask(paths, 'show paths raw format "%w %d %t %T"'))
+    except (NodeLacks, CommandFailed):
+        return bool(scsi.of_wwid(paths, wwid))
+    known = [state for path_wwid, state in states if path_wwid == wwid]
+    return any(state in _WORKS for state in known)
+
+
+def is_queueing(paths: Paths, wwid: str) -> bool:
+    """Whether I/O to a map waits while it has no path; True when multipathd cannot be asked, which is the careful guess."""
+    try:
+        answer = ask(paths, 'show maps raw format "%w %Q"')
+    except (NodeLacks, CommandFailed):
+        return True
+    return parse_queueing(answer).get(wwid, "on") not in ("off", "-")
+
+
+def parse_queueing(text: str) -> dict[str, str]:
+    """WWID -> queueing of each map, from `show maps raw format "%w %Q"`: "on", "off", "-" (not set), "12 chk"."""
+    rows = (line.split(maxsplit=1) for line in text.splitlines())
+    return {words[0]: words[1].strip() for words in rows if len(words) == 2 and words[0] != "uuid"}
+
+
+def parse_paths(text: str) -> list[tuple[str, str]]:
+    """(WWID, dm state) of each path, from `show paths raw format "%w %d %t %T"`; a header line is passed over:
+
+        3624a9370f92a1da2f8c9429700011010 sdb active ready
+        3624a9370f92a1da2f8c9429700011010 sdc failed faulty
+    """
+    rows = (line.split() for line in text.splitlines())
+    return [(words[0], words[2]) for words in rows if len(words) >= 4 and words[0] != "uuid"]
