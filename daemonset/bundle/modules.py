@@ -19,7 +19,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 # Do not trim by what a run imports: click._textwrap (usage texts) and encodings.cp437 (zipfile) load on the odd day.
 UNWANTED = {"test", "idlelib", "tkinter", "ensurepip", "lib2to3", "unittest", "turtledemo", "curses", "sqlite3", "dbm",
-            "venv", "pydoc_data", "lib-dynload", "__pycache__", "turtle.py", "antigravity.py", "this.py", "sitecustomize.py",
+            "asyncio", "wsgiref", "xmlrpc", "venv", "pydoc_data", "lib-dynload", "__pycache__", "turtle.py",
+            "antigravity.py", "this.py", "sitecustomize.py",
             "config-3.11-x86_64-linux-gnu", "distutils"}
 
 SKIPPED = shutil.ignore_patterns("__pycache__", "*.pyc")
