@@ -1,0 +1,85 @@
+"""What this process began for claims and has not brought to a known end: kept even when the claim vanishes.
+
+Nothing of it outlives the process, and nothing has to: names derive from the claim's UID, and after a start every array is
+asked for the name first. What is kept here is only what the array and the API may not show yet.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from provisioner.manifest import Made
+from provisioner.objects import Raw
+
+_SAVED = 16_384             # PVs remembered; some 3 MB
+
+
+@dataclass
+class Attempt:
+    """One claim's work. `sent` are arrays where a create may have been done whatever was answered."""
+
+    uid: str
+    key: str                                    # "namespace/name" of the claim
+    pv_name: str
+    began: float = field(default_factory=time.monotonic)
+    tries: int = 0
+    sent: set[str] = field(default_factory=set)
+    made: Made | None = None                    # the volume is there; what is left is to save its PV
+    pv: Raw = field(default_factory=dict)       # that PV
+    told: bool = False                          # the event Provisioning was told
+
+
+class Attempts:
+    """All of them by claim UID, the PVs saved lately, and the names being worked on. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[str, Attempt] = {}
+        self._saved: OrderedDict[str, None] = OrderedDict()
+        self._names: set[str] = set()
+
+    def get(self, uid: str) -> Attempt | None:
+        return self._open.get(uid)
+
+    def open(self, uid: str, key: str, pv_name: str) -> Attempt:
+        """The claim's attempt, begun if there was none."""
+        with self._lock:
+            found = self._open.get(uid)
+            if found is None:
+                found = self._open[uid] = Attempt(uid, key, pv_name)
+            return found
+
+    def close(self, uid: str, saved: bool = False) -> None:
+        """Forget the attempt; `saved` remembers that its PV is made, which a stale cache may not show yet."""
+        with self._lock:
+            self._open.pop(uid, None)
+            if saved:
+                self._saved[uid] = None
+                if len(self._saved) > _SAVED:
+                    self._saved.popitem(last=False)
+
+    def saved(self, uid: str) -> bool:
+        """Whether this process saved a PV for the claim."""
+        return uid in self._saved
+
+    def unsaved(self) -> int:
+        """Volumes that wait for their PV to be saved."""
+        with self._lock:
+            return sum(attempt.made is not None for attempt in self._open.values())
+
+    def all(self) -> list[Attempt]:
+        with self._lock:
+            return list(self._open.values())
+
+    def take(self, name: str) -> bool:
+        """Begin to work on a volume's name; False while somebody else does. Making and unmaking exclude each other."""
+        with self._lock:
+            if name in self._names:
+                return False
+            self._names.add(name)
+            return True
+
+    def release(self, name: str) -> None:
+        with self._lock:
+            self._names.discard(name)

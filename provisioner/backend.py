@@ -1,0 +1,210 @@
+"""One array at work: its client, its last measurement, what is being made on it, and its slots.
+
+A slow or dead array must not stop the others, so it is measured by a thread of its own, placement only looks at the last
+measurement, and an array that gave no answer is out of placement until that thread heard from it again.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from arrays.errors import Busy, PureError, Unreachable
+from provisioner.placement import ArrayState
+from provisioner.stores import Measure, Store
+
+log = logging.getLogger(__name__)
+
+
+class Pace(NamedTuple):
+    """Seconds."""
+
+    measure_every: float = 30.0
+    measure_again: float = 5.0          # under load: a measurement older than this is renewed in the background
+    first_measurement: float = 5.0      # how long a claim waits for it after start
+    after_failure: float = 1.0          # doubling up to measure_every
+    recent: float = 600.0               # how long a new volume counts as used, for a thin one fills up later
+    connect_timeout: float = 5.0
+    read_timeout: float = 30.0
+
+
+class OutOfUse(PureError):
+    """An array gave no answer a moment ago, and was not heard from since; `problem` is what was seen."""
+
+    retry = True
+
+    def __init__(self, array: str, problem: str) -> None:
+        super().__init__(array, problem)
+        self.array, self.problem = array, problem
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+class Slots:
+    """At most `limit` at a time; who comes too many is sent away."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._taken = threading.BoundedSemaphore(limit)
+
+    @contextmanager
+    def taken(self, who: str) -> Iterator[None]:
+        """Hold a slot; Busy when there is none."""
+        if not self._taken.acquire(blocking=False):
+            raise Busy(who, "all its slots are in use")
+        try:
+            yield
+        finally:
+            self._taken.release()
+
+
+class Backend:
+    """One array of the fleet. Its thread runs from `start` to `stop`."""
+
+    def __init__(self, store: Store, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
+        self.store = store
+        self.name = store.entry.name
+        self.measured = threading.Event()               # the first measurement succeeded or failed
+        self.claim_slots = Slots(1)                     # set by Backends, which knows how many arrays there are
+        self.volume_slots = Slots(1)
+        self._labels: Mapping[str, str] = store.entry.labels
+        self._pace = pace
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stopped = False
+        self._measure = Measure(0, 0, 0)
+        self._measured_at = float("-inf")
+        self._problem = f"array {self.name} has not answered yet"
+        self._coming: dict[str, int] = {}               # volume -> bytes, being made
+        self._uncounted = 0
+        self._recent = Recent(pace.recent)
+
+    @property
+    def backend(self) -> str:
+        return self.store.backend
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self._labels
+
+    def state(self) -> ArrayState:
+        """What placement may know now."""
+        with self._lock:
+            found = self._measure
+            return ArrayState(self.name, self.store.backend, self._labels, found.capacity, found.used, found.volumes,
+                              self._problem, sum(self._coming.values()), self._recent.total(self._clock()),
+                              self._uncounted + len(self._coming), found.pods)
+
+    @contextmanager
+    def at_work(self, slots: Slots) -> Iterator[None]:
+        """Work with the array: on a slot of `slots`, and not when it is known to give no answer.
+
+        Busy, OutOfUse, or what the work raises.
+        """
+        self.measured.wait(self._pace.first_measurement)
+        if self._problem:
+            raise OutOfUse(self.name, self._problem)
+        with slots.taken(f"array {self.name}"):
+            try:
+                yield
+            except Unreachable as error:
+                self._failed(error)
+                raise
+
+    def refresh(self) -> None:
+        """Have the measurement renewed if it is not young."""
+        if self._clock() - self._measured_at > self._pace.measure_again:
+            self._wake.set()
+
+    def reserve(self, volume: str, size: int) -> None:
+        """A volume is about to be made here."""
+        with self._lock:
+            self._coming[volume] = size
+
+    def settle(self, volume: str, made: bool) -> None:
+        """The volume that was reserved for is there, or is not."""
+        with self._lock:
+            size = self._coming.pop(volume, 0)
+            if made:
+                self._uncounted += 1
+                self._recent.add(self._clock(), size)
+
+    def _failed(self, error: Unreachable) -> None:
+        """It gave no answer: out of placement until it is measured again."""
+        self._complain(str(error))
+        self._measured_at = float("-inf")
+        self._wake.set()
+
+    # The measuring thread
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name=f"measure {self.name}", daemon=True).start()
+
+    def stop(self) -> None:
+        """Measure no more. Work in flight goes on with its connections; they close when nobody has them."""
+        self._stopped = True
+        self._wake.set()
+
+    def relabel(self, labels: Mapping[str, str]) -> None:
+        self._labels = labels
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopped:
+            failures = 0 if self.measure() else failures + 1
+            wait = self._pace.measure_every
+            if failures:
+                wait = min(wait, self._pace.after_failure * 2.0 ** min(failures - 1, 16))
+            self._wake.wait(wait)
+            self._wake.clear()
+
+    def measure(self) -> bool:
+        """Ask the array how full it is; whether it said."""
+        with self._lock:
+            before = self._uncounted
+        try:
+            found = self.store.measure()
+        except PureError as error:
+            self._complain(str(error))
+            return False
+        with self._lock:
+            if self._problem:
+                log.info("array=%s answers, used=%d capacity=%d volumes=%d", self.name, found.used, found.capacity,
+                         found.volumes)
+            self._measure, self._problem = found, ""
+            self._uncounted -= before
+            self._measured_at = self._clock()
+        self.measured.set()
+        return True
+
+    def _complain(self, problem: str) -> None:
+        with self._lock:
+            if problem != self._problem:
+                log.warning("array=%s %s", self.name, problem)
+            self._problem = problem
+        self.measured.set()
+
+
+class Recent:
+    """Bytes added within the last `window` seconds, to a thirtieth of it; constant memory and time."""
+
+    def __init__(self, window: float) -> None:
+        self._window, self._step = window, window / 30
+        self._parts: deque[list[float]] = deque()       # [begin, bytes], oldest first
+        self._total = 0
+
+    def add(self, now: float, size: int) -> None:
+        if not self._parts or now - self._parts[-1][0] > self._step:
+            self._parts.append([now, 0])
+        self._parts[-1][1] += size
+        self._total += size
+
+    def total(self, now: float) -> int:
+        while self._parts and now - self._parts[0][0] > self._window:
+            self._total -= int(self._parts.popleft()[1])
+        return self._total

@@ -1,0 +1,135 @@
+"""The fleet at work: all arrays by name, and where a new volume goes. pure.json is read again when it changed.
+
+Whoever works with an array takes one of its slots or goes away at once; with several arrays, some workers always stay
+free for the others.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from arrays.entries import Entry, FlashArrayEntry, FlashBladeEntry
+from arrays.errors import PureError
+from arrays.fleet import Fleet
+from provisioner.backend import Backend, Pace, Slots
+from provisioner.block import BlockStore
+from provisioner.claims import Claim
+from provisioner.file import FileStore
+from provisioner.placement import choose_array, choose_pod
+from provisioner.stores import Store
+
+log = logging.getLogger(__name__)
+
+
+class Backends:
+    """All arrays by name. `load` gives the fleet as pure.json has it now; it is called by `reload`."""
+
+    def __init__(self, load: Callable[[], Fleet], claim_workers: int, volume_workers: int, pace: Pace = Pace()) -> None:
+        self._load, self._pace = load, pace
+        self._workers = (claim_workers, volume_workers)
+        self._placing = threading.Lock()
+        self._all: dict[str, Backend] = {}
+        self.complaints: tuple[str, ...] = ()
+        self.problem = ""                               # why pure.json as a whole cannot be used
+
+    def __iter__(self) -> Iterator[Backend]:
+        return iter(list(self._all.values()))
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def get(self, name: str) -> Backend | None:
+        return self._all.get(name)
+
+    def of(self, backend: str) -> list[Backend]:
+        """The arrays of one kind, or all of them for ""."""
+        return [found for found in self if backend in ("", found.backend)]
+
+    def reload(self) -> bool:
+        """Read pure.json; keep what did not change, with its sessions. A file that cannot be used changes nothing.
+
+        Returns whether the fleet is another one.
+        """
+        try:
+            fleet = self._load()
+        except PureError as error:
+            if str(error) != self.problem:
+                log.error("%s", error)
+            self.problem = str(error)
+            return False
+        self.problem = ""
+        for complaint in fleet.complaints:
+            if complaint not in self.complaints:
+                log.warning("%s", complaint)
+        self.complaints = fleet.complaints
+        return self._take_over([*fleet.flash_arrays, *fleet.flash_blades])
+
+    def _take_over(self, entries: list[FlashArrayEntry | FlashBladeEntry]) -> bool:
+        old, new = self._all, {}
+        changed = {entry.name for entry in entries} != set(old)
+        for entry in entries:
+            kept = old.get(entry.name)
+            if kept is not None and _same_door(kept.store.entry, entry):
+                changed |= dict(kept.labels) != dict(entry.labels)
+                kept.relabel(entry.labels)
+            else:
+                changed = True
+                kept = Backend(_store(entry, self._pace), self._pace)
+                kept.start()
+            new[entry.name] = kept
+        self._share_slots(new)
+        self._all = new
+        for name, backend in old.items():
+            if new.get(name) is not backend:
+                backend.stop()
+        if changed:
+            log.info("fleet arrays=%s", ",".join(sorted(new)) or "none")
+        return changed
+
+    def _share_slots(self, backends: Mapping[str, Backend]) -> None:
+        """With several arrays, one of them leaves a quarter of the workers to the others."""
+        claims, volumes = (workers if len(backends) < 2 else max(1, workers - max(1, workers // 4))
+                           for workers in self._workers)
+        for backend in backends.values():
+            if backend.claim_slots.limit != claims:
+                backend.claim_slots = Slots(claims)
+            if backend.volume_slots.limit != volumes:
+                backend.volume_slots = Slots(volumes)
+
+    def place(self, claim: Claim, volume: str) -> tuple[Backend, str]:
+        """Choose the array (and the replication pod on it, or "") for a volume and reserve its bytes there.
+
+        NoArrayFits with every refusal.
+        """
+        candidates = self.of(claim.volume_class.backend)
+        deadline = time.monotonic() + self._pace.first_measurement
+        for backend in candidates:
+            if not backend.measured.is_set():
+                backend.measured.wait(max(0.0, deadline - time.monotonic()))
+            backend.refresh()
+        with self._placing:                             # so that claims placed at once see each other
+            chosen = choose_array([backend.state() for backend in candidates], claim)
+            backend = next(backend for backend in candidates if backend.name == chosen.name)
+            backend.reserve(volume, claim.size)
+        return backend, choose_pod(chosen.pods)
+
+    def stop(self) -> None:
+        for backend in self:
+            backend.stop()
+
+
+def _same_door(old: Entry, new: Entry) -> bool:
+    """Whether only labels differ, so that the sessions stay good."""
+    return type(old) is type(new) and _without_labels(old) == _without_labels(new)
+
+
+def _without_labels(entry: Entry) -> tuple[object, ...]:
+    return (entry.endpoint, entry.token, entry.verify, getattr(entry, "replication_pods", ()),
+            getattr(entry, "nfs_endpoint", ""))
+
+
+def _store(entry: FlashArrayEntry | FlashBladeEntry, pace: Pace) -> Store:
+    if isinstance(entry, FlashArrayEntry):
+        return BlockStore(entry, pace.connect_timeout, pace.read_timeout)
+    return FileStore(entry, pace.connect_timeout, pace.read_timeout)

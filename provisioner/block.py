@@ -1,0 +1,80 @@
+"""A FlashArray as the provisioner uses it: the same few questions and steps as a FlashBlade (file.py)."""
+
+from collections.abc import Sequence
+
+from arrays import names
+from arrays.entries import FlashArrayEntry
+from arrays.flasharray import FlashArray, Volume
+from provisioner.claims import Claim
+from provisioner.stores import Found, Measure, Wishes
+from provisioner.wellknown import BLOCK
+
+
+class BlockStore:
+    """Volumes on one FlashArray; safe for threads. Names given are base names; names returned have their pod."""
+
+    backend = BLOCK
+
+    def __init__(self, entry: FlashArrayEntry, connect_timeout: float, read_timeout: float) -> None:
+        self.entry = entry
+        self.array = FlashArray(entry, connect_timeout=connect_timeout, read_timeout=read_timeout)
+
+    def measure(self) -> Measure:
+        """Capacity and use; counts destroyed volumes too if the array does, for they use up its limit."""
+        space = self.array.space()
+        return Measure(space.capacity, space.used, self.array.volume_count(), self._pods())
+
+    def find(self, name: str) -> Found | None:
+        """The volume, live or destroyed and still recoverable, in any of the array's replication pods."""
+        for pod in (*self.entry.replication_pods, ""):
+            volume = self.array.find_volume(names.in_pod(pod, name), pending=True)
+            if volume is not None:
+                return _found(volume)
+        return None
+
+    def create(self, name: str, claim: Claim, wishes: Wishes) -> Found:
+        """Make the volume with its limits in one call, so that it never exists without them."""
+        wanted = claim.volume_class
+        return _found(self.array.create_volume(names.in_pod(wishes.pod, name), claim.size,
+                                               iops_limit=wanted.iops_limit, bandwidth_limit=wanted.bandwidth_limit))
+
+    def complete(self, name: str, claim: Claim, wishes: Wishes) -> None:
+        """Give an adopted volume what a crash may have kept from it."""
+        wanted = claim.volume_class
+        if wanted.iops_limit is not None or wanted.bandwidth_limit is not None:
+            self.array.set_limits(name, wanted.iops_limit, wanted.bandwidth_limit)
+
+    def users(self, name: str) -> Sequence[str]:
+        """Hosts the volume is connected to."""
+        return [connection.host for connection in self.array.connections(name)]
+
+    def grow(self, name: str, size: int) -> None:
+        self.array.grow_volume(name, size)
+
+    def recover(self, name: str) -> None:
+        self.array.recover_volume(name)
+
+    def destroy(self, name: str) -> None:
+        self.array.destroy_volume(name)
+
+    def eradicate(self, name: str) -> None:
+        self.array.eradicate_volume(name)
+
+    def export(self, name: str) -> str:
+        """A block volume is not exported."""
+        return ""
+
+    def holdings(self, prefix: str) -> Sequence[Found]:
+        """All live volumes whose name begins with `prefix`, for reports; as long a list as there are volumes."""
+        return [found for volume in self.array.volumes() if names.is_ours((found := _found(volume)).name, prefix)]
+
+    def close(self) -> None:
+        self.array.close()
+
+    def _pods(self) -> dict[str, int]:
+        """Volumes in each replication pod that pure.json names."""
+        return {pod: len(self.array.volumes(f"{pod}::*", pending=True)) for pod in self.entry.replication_pods}
+
+
+def _found(volume: Volume) -> Found:
+    return Found(volume.name, volume.size, volume.destroyed, volume.source, volume.created)

@@ -1,0 +1,60 @@
+"""Our finalizer on PVs: it holds a PV that is deleted too early until its volume is destroyed.
+
+The published chart's role has `update` on PVs and not `patch`: PATCH is tried first, then GET and PUT. Where neither is
+allowed the program works without finalizers and says so once.
+"""
+
+import logging
+import threading
+
+from provisioner.apierrors import Forbidden
+from provisioner.kube import PVS, Kube, named
+from provisioner.objects import Raw
+from provisioner.wellknown import FINALIZER
+
+log = logging.getLogger(__name__)
+
+
+class Finalizers:
+    """Adds and removes the finalizer; `allowed` is False once the API refused both ways."""
+
+    def __init__(self, kube: Kube, allowed: bool = True) -> None:
+        self._kube = kube
+        self._patch = True
+        self._lock = threading.Lock()
+        self.allowed = allowed
+
+    def add(self, pv: Raw) -> None:
+        """Put it on a PV (as last read) unless it is there."""
+        found = _finalizers(pv)
+        if self.allowed and FINALIZER not in found:
+            self._write(pv, [*found, FINALIZER])
+
+    def remove(self, pv: Raw) -> None:
+        """Take it off a PV (as last read) if it is there."""
+        found = _finalizers(pv)
+        if FINALIZER in found:
+            self._write(pv, [name for name in found if name != FINALIZER])
+
+    def _write(self, pv: Raw, finalizers: list[str]) -> None:
+        """Conflict when the PV changed since it was read: read it again and decide again."""
+        path = named(PVS, pv["metadata"]["name"])
+        if self._patch:
+            try:
+                self._kube.merge(path, {"metadata": {"finalizers": finalizers,
+                                                     "resourceVersion": pv["metadata"]["resourceVersion"]}})
+                return
+            except Forbidden as error:
+                log.info("finalizers are written with PUT: %s", error)
+                self._patch = False
+        try:
+            self._kube.replace(path, {**pv, "metadata": {**pv["metadata"], "finalizers": finalizers}})
+        except Forbidden as error:
+            with self._lock:
+                if self.allowed:
+                    log.warning("PVs get no finalizer, so a PV deleted before its claim leaves its volume: %s", error)
+                self.allowed = False
+
+
+def _finalizers(pv: Raw) -> list[str]:
+    return pv["metadata"].get("finalizers") or []

@@ -1,0 +1,29 @@
+"""Notices that pure.json changed: a Secret that kubelet renews under a running pod (a renamed link), or a file edited by hand."""
+
+import os
+
+from provisioner.backends import Backends
+
+
+class FleetWatch:
+    """Call `look` every second or so."""
+
+    def __init__(self, path: str, backends: Backends) -> None:
+        self._path, self._backends = path, backends
+        self._seen: tuple[int, int, int] | None = (0, 0, 0)
+
+    def look(self) -> bool:
+        """Read the fleet again if the file is another one; whether the fleet changed by that."""
+        now = self._mark()
+        if now == self._seen:
+            return False
+        self._seen = now
+        return self._backends.reload()
+
+    def _mark(self) -> tuple[int, int, int] | None:
+        """What tells one version of the file from another; None when there is no file."""
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size

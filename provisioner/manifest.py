@@ -1,0 +1,97 @@
+"""The PersistentVolume of a volume that was made: what the nodes' driver will read. Pure; no secret gets in here.
+
+Options are the contract between this program and the driver; all values are text. Mount options travel in them because
+kubelet refuses `spec.mountOptions` for FlexVolume ("Mount options are not supported for this volume type").
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from provisioner import wellknown
+from provisioner.claims import Claim
+from provisioner.objects import Raw
+from provisioner.quantity import to_quantity
+from provisioner.wellknown import BLOCK
+
+_LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_NOT_IN_VALUES = re.compile(r"[^A-Za-z0-9._-]")
+_ENDS = "._-"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A volume that exists on an array, as far as its PV has to know."""
+
+    array: str                                          # management endpoint
+    volume: str                                         # name on the array, with its pod if it is in one
+    size: int                                           # bytes
+    labels: Mapping[str, str] = field(default_factory=dict)     # the array's
+    nfs: str = ""                                       # file only: "1.2.3.7:/k8s-pvc-…"
+
+
+def persistent_volume(claim: Claim, made: Made, prefix: str, *, default_fs_type: str = "xfs",
+                      provisioner: str = wellknown.PROVISIONER, finalizer: bool = True) -> Raw:
+    """The PV to POST for `claim` and the volume `made` for it; `prefix` is namespace.pure."""
+    metadata: Raw = {
+        "name": claim.pv_name,
+        # On the first version already: without it the binder sets the PV to Failed when it is released.
+        "annotations": {wellknown.PROVISIONED_BY: provisioner},
+        "labels": valid_labels(made.labels),
+    }
+    if finalizer and claim.volume_class.policy == "Delete":
+        metadata["finalizers"] = [wellknown.FINALIZER]
+    spec: Raw = {
+        "capacity": {"storage": to_quantity(made.size)},
+        "accessModes": list(claim.access_modes),
+        "persistentVolumeReclaimPolicy": claim.volume_class.policy,
+        "storageClassName": claim.volume_class.name,
+        "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": claim.namespace,
+                     "name": claim.name, "uid": claim.uid, "resourceVersion": claim.version},
+        "flexVolume": {"driver": wellknown.DRIVER, "options": _options(claim, made, prefix)},
+    }
+    if claim.volume_class.backend == BLOCK:
+        spec["flexVolume"]["fsType"] = claim.volume_class.fs_type or default_fs_type
+    if claim.volume_mode:                   # the server knows the field (1.9)
+        spec["volumeMode"] = claim.volume_mode
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec}
+
+
+def _options(claim: Claim, made: Made, prefix: str) -> dict[str, str]:
+    options = {
+        "backend": claim.volume_class.backend,
+        "namespace": prefix,
+        "volume": made.volume,
+        "array": made.array,
+        "nfs": made.nfs,
+        "mountOptions": claim.volume_class.mount_options,
+        "createOptions": claim.volume_class.create_options,
+        "access": claim.access_modes[0] if len(claim.access_modes) == 1 else _widest(claim.access_modes),
+    }
+    return {key: value for key, value in options.items() if value}
+
+
+def _widest(modes: tuple[str, ...]) -> str:
+    """The mode that decides about preemption: ReadWriteOnce only when nothing wider was asked for."""
+    for mode in ("ReadWriteMany", "ReadWriteOnce", "ReadOnlyMany"):
+        if mode in modes:
+            return mode
+    return ""
+
+
+def valid_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """An array's labels as the API takes them, so that the PV meets its own claim's selector.
+
+    A character no value may have becomes "-"; a key the API would refuse is left out.
+    """
+    return {key: _value(value) for key, value in labels.items() if _is_key(key)}
+
+
+def _is_key(key: str) -> bool:
+    domain, slash, name = key.rpartition("/")
+    return bool(_LABEL_NAME.fullmatch(name)) and (not slash or bool(_DOMAIN.fullmatch(domain)))
+
+
+def _value(value: str) -> str:
+    return _NOT_IN_VALUES.sub("-", value)[:63].strip(_ENDS)

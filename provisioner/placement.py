@@ -1,0 +1,91 @@
+"""Which array gets a volume: the least full one that can hold it. Pure; every refusal is worded for the event.
+
+Order: used percentage, then number of volumes, then name. Percentages are compared in tenths, so that arrays which are
+equally full for a person share new volumes by count. What is being made right now counts as used and as a volume, because
+arrays report it late, and a thin volume not before it is written to.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from arrays.errors import NoArrayFits
+from arrays.units import human
+from provisioner.claims import Claim
+from provisioner.selectors import unmet, unmet_topology
+
+POD_LIMIT = 3000            # volumes in a replication pod
+
+
+@dataclass(frozen=True)
+class ArrayState:
+    """One array as placement sees it; bytes. `problem` says why it cannot be used now, "" when it can."""
+
+    name: str
+    backend: str                                        # block or file
+    labels: Mapping[str, str] = field(default_factory=dict)
+    capacity: int = 0
+    used: int = 0
+    volumes: int = 0
+    problem: str = ""
+    coming: int = 0                                     # bytes of volumes that are being made
+    recent: int = 0                                     # bytes of volumes made lately, which hardly show in `used`
+    uncounted: int = 0                                  # volumes that `volumes` does not have yet
+    pods: Mapping[str, int] = field(default_factory=dict)      # replication pod -> volumes in it
+
+    @property
+    def free(self) -> int:
+        return self.capacity - self.used - self.coming
+
+    @property
+    def used_percent(self) -> float:
+        """With what is promised; 0 to 100 and beyond."""
+        return 100 * (self.used + self.coming + self.recent) / self.capacity if self.capacity else 100.0
+
+
+def refusal(array: ArrayState, claim: Claim) -> str:
+    """Why an array cannot hold a claim's volume, "" when it can."""
+    if missing := unmet(array.labels, claim.requirements):
+        return f"has not the labels asked for: {missing}"
+    if missing := unmet_topology(array.labels, claim.volume_class.topologies):
+        return f"is not in the topology of {claim.volume_class.name}: {missing}"
+    if array.problem:
+        return array.problem
+    if array.capacity <= 0:
+        return "reports no capacity"
+    if claim.size > array.free:
+        return f"has {human(max(array.free, 0))} free of {human(array.capacity)}, {human(claim.size)} needed"
+    if array.pods and all(count >= POD_LIMIT for count in array.pods.values()):
+        return f"has {POD_LIMIT} volumes in each of its replication pods"
+    return ""
+
+
+def choose_array(arrays: Iterable[ArrayState], claim: Claim) -> ArrayState:
+    """The array for a claim's volume; NoArrayFits with the reason of each array of the backend when there is none."""
+    candidates = [array for array in arrays if array.backend == claim.volume_class.backend]
+    refusals = {array.name: refusal(array, claim) for array in candidates}
+    fitting = [array for array in candidates if not refusals[array.name]]
+    if not fitting:
+        raise NoArrayFits(_asked_for(claim), refusals)
+    return min(fitting, key=rank)
+
+
+def rank(array: ArrayState) -> tuple[float, int, str]:
+    """What arrays are ordered by: the smallest is the best."""
+    return round(array.used_percent, 1), array.volumes + array.uncounted, array.name
+
+
+def choose_pod(pods: Mapping[str, int]) -> str:
+    """The replication pod with the fewest volumes, "" when the array has none set up."""
+    return min(pods, key=lambda pod: (pods[pod], pod), default="")
+
+
+def may_hold(arrays: Iterable[ArrayState], claim: Claim) -> Sequence[ArrayState]:
+    """Arrays that a claim's volume could be on already, whether they can take another one now or not."""
+    return [array for array in arrays
+            if array.backend == claim.volume_class.backend and not unmet(array.labels, claim.requirements)
+            and not unmet_topology(array.labels, claim.volume_class.topologies)]
+
+
+def _asked_for(claim: Claim) -> str:
+    wanted = [human(claim.size), claim.volume_class.backend, *map(str, claim.requirements)]
+    return f"{claim.key} ({', '.join(wanted)})"

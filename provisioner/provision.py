@@ -1,0 +1,291 @@
+"""From a claim to its saved PV, step by step; each step may have been done by an attempt before, or by a process before.
+
+    the cache says it is ours to serve ► the API says so too ► find what an earlier attempt left, else choose an array ►
+    make the volume ► save the PV
+
+An attempt that may have left something is kept until its end is known, also when its claim vanishes: then what it left is
+destroyed again. Between retries nothing is destroyed.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from arrays import names
+from arrays.errors import Busy, ConfigError, PureError, Refused
+from provisioner import claims, volumes
+from provisioner.apierrors import Conflict, Malformed, NotThere
+from provisioner.attempts import Attempt, Attempts
+from provisioner.backend import Backend
+from provisioner.backends import Backends
+from provisioner.classes import VolumeClass, parse_class
+from provisioner.claims import Claim, ClassMissing
+from provisioner.kube import PVS, Kube, in_namespace, named
+from provisioner.manifest import Made, persistent_volume
+from provisioner.objects import ClaimRecord, ClassRecord, PvRecord, Raw, claim_record, pv_record
+from provisioner.placement import may_hold
+from provisioner.settings import Settings
+from provisioner.stores import Found, Wishes
+
+log = logging.getLogger(__name__)
+
+_MOST_UNSAVED = 64              # volumes without PV, beyond which no more are made: the API takes none just now
+_PATIENCE = 300.0               # seconds a claim from before our start waits for an array that may have its volume
+
+
+class Caches(NamedTuple):
+    """The informers' caches: claims by UID, PVs and classes by name."""
+
+    claims: Mapping[str, ClaimRecord]
+    pvs: Mapping[str, PvRecord]
+    classes: Mapping[str, ClassRecord]
+
+
+class Saved(NamedTuple):
+    """A claim was served."""
+
+    claim: str                  # "namespace/name"
+    pv_name: str
+    array: str
+    volume: str
+    size: int                   # bytes
+    seconds: float              # since its work began
+    tries: int
+
+
+class Provision:
+    """Serves one claim a call; safe for threads as long as no two calls have the same UID."""
+
+    def __init__(self, kube: Kube, caches: Caches, backends: Backends, attempts: Attempts, settings: Settings, *,
+                 may_act: Callable[[], bool] = lambda: True, fresh: Callable[[], bool] = lambda: False,
+                 finalizers: Callable[[], bool] = lambda: True) -> None:
+        self._kube, self._caches, self._backends = kube, caches, backends
+        self._attempts, self._settings = attempts, settings
+        self._may_act, self._fresh, self._finalizers = may_act, fresh, finalizers
+        self._parsed: dict[str, VolumeClass] = {}       # class UID -> what it asks for
+        self._strangers: set[str] = set()               # claims from before our start: somebody may have begun them
+        self._since = time.monotonic()
+
+    def inherit(self, uids: set[str]) -> None:
+        """These claims may have been begun by a process before this one."""
+        self._strangers |= uids
+        self._since = time.monotonic()
+
+    def __call__(self, uid: str) -> Saved | None:
+        """Bring a claim as far as it goes now. None when there is nothing to be done; PureError when it is not done."""
+        record, attempt = self._caches.claims.get(uid), self._attempts.get(uid)
+        if record is None or record.deleting or record.volume_name:
+            self._end(uid, record, attempt)
+            return None
+        pv_name = names.pv_name(uid)
+        if pv_name in self._caches.pvs or self._attempts.saved(uid):
+            return None
+        if attempt is not None and attempt.made is not None:
+            with self._alone(pv_name):
+                return self._save(attempt, attempt.made)
+        storage_class = self._caches.classes.get(record.class_name or "")
+        if why := claims.why_skip(record, storage_class, self._settings.provisioners):
+            log.debug("claim=%s skipped: %s", record.key, why)
+            return None
+        volume_class = self._volume_class(record, storage_class)
+        claims.parse(record, volume_class)              # what cannot be served needs no request to say so
+        with self._alone(pv_name):
+            return self._serve(record, volume_class)
+
+    def _volume_class(self, record: ClaimRecord, storage_class: ClassRecord | None) -> VolumeClass:
+        """The claim's class, checked once for each of its UIDs."""
+        if storage_class is None:
+            raise ClassMissing(f"StorageClass {record.class_name} does not exist")
+        found = self._parsed.get(storage_class.uid)
+        if found is None:
+            found = self._parsed[storage_class.uid] = parse_class(storage_class)
+            if found.unknown:
+                log.warning("StorageClass %s: not known for backend %s and left out: %s", found.name, found.backend,
+                            ", ".join(found.unknown))
+        return found
+
+    @contextmanager
+    def _alone(self, pv_name: str) -> Iterator[None]:
+        if not self._attempts.take(pv_name):
+            raise Busy(f"volume of {pv_name}")
+        try:
+            yield
+        finally:
+            self._attempts.release(pv_name)
+
+    def _serve(self, record: ClaimRecord, volume_class: VolumeClass) -> Saved | None:
+        live = self._confirmed(record)
+        if live is None:
+            return None
+        claim = claims.parse(live, volume_class)
+        if self._attempts.unsaved() >= _MOST_UNSAVED:
+            raise Busy("the Kubernetes API", "PVs of volumes already made are still unsaved")
+        attempt = self._attempts.open(claim.uid, claim.key, claim.pv_name)
+        attempt.tries += 1
+        return self._save(attempt, self._make(claim, attempt))
+
+    def _confirmed(self, record: ClaimRecord) -> ClaimRecord | None:
+        """The claim as the API has it now, None when it is not to be served any more: caches are late.
+
+        A claim whose whole history we saw need not be asked for while the cache is known to be fresh.
+        """
+        live = self._caches.claims.get(record.uid) if self._is_fresh(record.uid) else self._read(record)
+        if live is None or live.uid != record.uid or live.volume_name or live.deleting:
+            log.debug("claim=%s changed meanwhile", record.key)
+            return None
+        return live
+
+    def _is_fresh(self, uid: str) -> bool:
+        return uid not in self._strangers and self._fresh()
+
+    def _read(self, record: ClaimRecord) -> ClaimRecord | None:
+        try:
+            raw = self._kube.get(in_namespace(record.namespace, "persistentvolumeclaims", record.name))
+        except NotThere:
+            return None
+        return claim_record(raw, self._settings.provisioners)
+
+    # The volume
+
+    def _make(self, claim: Claim, attempt: Attempt) -> Made:
+        """Find or make the claim's volume, and note the PV to be saved for it."""
+        name = names.volume_name(self._settings.prefix, claim.pv_name)
+        backend, found = self._left_behind(name, claim, attempt)
+        if backend is not None and found is not None:
+            found = self._adopt(backend, found, claim, attempt)
+        else:
+            backend, found = self._create(name, claim, attempt)
+        made = volumes.made(backend.store, found, dict(backend.labels))
+        attempt.pv = persistent_volume(claim, made, self._settings.prefix, default_fs_type=self._settings.fs_type,
+                                       provisioner=self._settings.provisioner, finalizer=self._finalizers())
+        attempt.made = made
+        self._strangers.discard(claim.uid)
+        return made
+
+    def _left_behind(self, name: str, claim: Claim, attempt: Attempt) -> tuple[Backend | None, Found | None]:
+        """The volume that an earlier attempt made, and where. Unreachable while an array that may have it is silent."""
+        stranger = claim.uid in self._strangers
+        if not stranger and not attempt.sent:
+            return None, None
+        candidates = {state.name for state in may_hold((backend.state() for backend in self._backends), claim)}
+        for array in sorted(attempt.sent | (candidates if stranger else set())):
+            backend = self._backends.get(array)
+            try:
+                found = self._ask(backend, name) if backend else None
+            except PureError as error:
+                if array in attempt.sent or time.monotonic() - self._since < _PATIENCE:
+                    raise
+                log.warning("claim=%s is served although array=%s, which may have its volume already, cannot be asked: "
+                            "%s", claim.key, array, error)
+                continue
+            if backend and found and self._suits(backend, found, claim):
+                return backend, found
+            attempt.sent.discard(array)
+        return None, None
+
+    def _ask(self, backend: Backend, name: str) -> Found | None:
+        with backend.at_work(backend.claim_slots):
+            return backend.store.find(name)
+
+    def _suits(self, backend: Backend, found: Found, claim: Claim) -> bool:
+        """Whether the volume can be the claim's; one of the wrong kind is destroyed (its class was made anew)."""
+        if backend.backend == claim.volume_class.backend:
+            return True
+        volumes.unmake(backend.store, found)
+        return False
+
+    def _create(self, name: str, claim: Claim, attempt: Attempt) -> tuple[Backend, Found]:
+        backend, pod = self._backends.place(claim, name)
+        found: Found | None = None
+        try:
+            with self._array(backend, attempt):
+                found = volumes.make(backend.store, name, claim, self._wishes(claim, pod))
+        finally:
+            backend.settle(name, found is not None)
+        return backend, found
+
+    def _adopt(self, backend: Backend, found: Found, claim: Claim, attempt: Attempt) -> Found:
+        log.info("claim=%s takes over volume=%s array=%s from an earlier attempt", claim.key, found.name, backend.name)
+        with self._array(backend, attempt):
+            return volumes.adopt(backend.store, found, claim, self._wishes(claim, ""))
+
+    @contextmanager
+    def _array(self, backend: Backend, attempt: Attempt) -> Iterator[None]:
+        """Write to an array: as the leader, and remembering that something may be there from now on."""
+        with backend.at_work(backend.claim_slots):
+            if not self._may_act():
+                raise Busy(f"array {backend.name}", "this process does not lead any more")
+            attempt.sent.add(backend.name)
+            yield
+
+    def _wishes(self, claim: Claim, pod: str) -> Wishes:
+        wanted, settings = claim.volume_class, self._settings
+        return Wishes(settings.export_rules if wanted.export_rules is None else wanted.export_rules,
+                      settings.snapshot_directory if wanted.snapshot_directory is None else wanted.snapshot_directory,
+                      pod)
+
+    # The PV
+
+    def _save(self, attempt: Attempt, made: Made) -> Saved:
+        try:
+            self._kube.create(PVS, attempt.pv)
+        except Conflict:
+            self._check_saved(attempt)
+        except Malformed as error:
+            self._discard(attempt)
+            raise ConfigError(f"the PV for {attempt.key} is not accepted, so its volume was destroyed again: "
+                              f"{error.text}") from None
+        self._attempts.close(attempt.uid, saved=True)
+        return Saved(attempt.key, attempt.pv_name, made.array, made.volume, made.size,
+                     time.monotonic() - attempt.began, attempt.tries)
+
+    def _check_saved(self, attempt: Attempt) -> None:
+        """A PV of this name is there: fine if it is this claim's and stays."""
+        raw = self._kube.get(named(PVS, attempt.pv_name))
+        found = pv_record(raw, self._settings.provisioners)
+        if found is None or found.claim_uid != attempt.uid:
+            raise Refused("the Kubernetes API", f"save PV {attempt.pv_name}",
+                          "a PV of that name belongs to somebody else and is left alone")
+        if found.deleting or found.phase in ("Released", "Failed"):
+            raise Busy(f"PV {attempt.pv_name}", "the old one is still being deleted")
+
+    # The end of what is no longer wanted
+
+    def _end(self, uid: str, record: ClaimRecord | None, attempt: Attempt | None) -> None:
+        """The claim is gone, going or bound: destroy what was begun for it unless its PV takes care of that."""
+        self._strangers.discard(uid)
+        if attempt is None:
+            return
+        with self._alone(attempt.pv_name):
+            if attempt.sent and (record is None or record.volume_name != attempt.pv_name):
+                if not self._has_pv(attempt):
+                    self._discard(attempt)
+                    log.info("provision abandoned claim=%s pv=%s: %s", attempt.key, attempt.pv_name,
+                             f"bound to {record.volume_name}" if record and record.volume_name else "claim deleted")
+            self._attempts.close(uid)
+
+    def _has_pv(self, attempt: Attempt) -> bool:
+        """Whether the PV was saved although no answer said so; the binder releases it, and then it is deleted."""
+        try:
+            raw: Raw = self._kube.get(named(PVS, attempt.pv_name))
+        except NotThere:
+            return False
+        found = pv_record(raw, self._settings.provisioners)
+        return found is not None and found.claim_uid == attempt.uid
+
+    def _discard(self, attempt: Attempt) -> None:
+        """Destroy what the attempt made, wherever it may be; the attempt is as it was before it began."""
+        name = names.volume_name(self._settings.prefix, attempt.pv_name)
+        for array in sorted(attempt.sent):
+            backend = self._backends.get(array)
+            if backend is None:
+                log.warning("array=%s is gone from pure.json; volume=%s may be left on it", array, name)
+                continue
+            with backend.at_work(backend.claim_slots):
+                found = backend.store.find(name)
+                if found is not None:
+                    volumes.unmake(backend.store, found, self._settings.eradicate)
+            attempt.sent.discard(array)
+        attempt.made = None

@@ -1,0 +1,116 @@
+"""What a PV of ours needs: its volume destroyed, its finalizer put on or taken off.
+
+A volume is destroyed when its PV is Released, has policy Delete and was made under our name; all that is looked at once
+more on the live object directly before. Order: volume, PV, finalizer; another order would leave the volume in a crash.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+from typing import NamedTuple
+
+from arrays.errors import Busy
+from provisioner import volumes
+from provisioner.apierrors import NotThere
+from provisioner.attempts import Attempts
+from provisioner.finalizers import Finalizers
+from provisioner.kube import PVS, Kube, named
+from provisioner.objects import PvRecord, Raw, pv_record
+from provisioner.search import Search
+from provisioner.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Duty(Enum):
+    """What is to be done for a PV."""
+
+    NOTHING = ""
+    DELETE = "delete"
+    HOLD = "hold"               # put our finalizer on
+    LET_GO = "let go"           # take our finalizer off
+
+
+class Deleted(NamedTuple):
+    """A PV's volume was destroyed and the PV deleted."""
+
+    pv_name: str
+    array: str                  # "" when no array had the volume
+    volume: str
+    seconds: float
+
+
+def duty(pv: PvRecord, finalizers: bool = True) -> Duty:
+    """What a PV of ours needs by itself. Pure; `finalizers` is whether we use them."""
+    if pv.phase == "Released" and pv.policy == "Delete" and (pv.finalized or not pv.deleting):
+        return Duty.DELETE
+    if pv.finalized and (pv.policy != "Delete" or not finalizers):
+        return Duty.LET_GO
+    if finalizers and pv.phase == "Bound" and pv.policy == "Delete" and not pv.finalized and not pv.deleting:
+        return Duty.HOLD
+    return Duty.NOTHING
+
+
+class Reclaim:
+    """Does what one PV needs a call; safe for threads as long as no two calls have the same name."""
+
+    def __init__(self, kube: Kube, pvs: Mapping[str, PvRecord], search: Search, attempts: Attempts,
+                 finalizers: Finalizers, settings: Settings, *, may_act: Callable[[], bool] = lambda: True) -> None:
+        self._kube, self._pvs, self._search, self._attempts = kube, pvs, search, attempts
+        self._finalizers, self._settings, self._may_act = finalizers, settings, may_act
+
+    def __call__(self, name: str) -> Deleted | None:
+        """Do what the PV needs now; Deleted when that was the end of it."""
+        pv = self._pvs.get(name)
+        if pv is None or duty(pv, self._finalizers.allowed) is Duty.NOTHING:
+            return None
+        with self._alone(name):
+            raw = self._live(name)
+            live = pv_record(raw, self._settings.provisioners) if raw else None
+            if live is None:
+                return None
+            needed = duty(live, self._finalizers.allowed)
+            if needed is Duty.DELETE:
+                return self._delete(live, raw)
+            if needed is Duty.HOLD:
+                self._finalizers.add(raw)
+            elif needed is Duty.LET_GO:
+                self._finalizers.remove(raw)
+        return None
+
+    def _live(self, name: str) -> Raw:
+        """The PV as the API has it, {} when it is gone."""
+        try:
+            return self._kube.get(named(PVS, name))
+        except NotThere:
+            return {}
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        if not self._attempts.take(name):
+            raise Busy(f"volume of {name}")
+        try:
+            yield
+        finally:
+            self._attempts.release(name)
+
+    # Deleting
+
+    def _delete(self, pv: PvRecord, raw: Raw) -> Deleted:
+        began = time.monotonic()
+        volume = volumes.name_of(pv, self._settings.prefix)
+        backend, found = self._search.find(pv, volume)
+        if backend is not None and found is not None:
+            with backend.at_work(backend.volume_slots):
+                if not self._may_act():
+                    raise Busy(f"array {backend.name}", "this process does not lead any more")
+                volumes.unmake(backend.store, found, self._settings.eradicate)
+        try:
+            left = self._kube.delete(named(PVS, pv.name), raw["metadata"]["uid"])
+            if left.get("kind") == "PersistentVolume":          # something holds it; a Status object: it is gone
+                self._finalizers.remove(left)
+        except NotThere:
+            pass
+        return Deleted(pv.name, backend.name if backend else "", volume, time.monotonic() - began)

@@ -1,0 +1,39 @@
+"""Where the volume of a PV is: the array in the PV is a hint, and the fleet has the last word."""
+
+from arrays.errors import PureError
+from provisioner.backend import Backend
+from provisioner.backends import Backends
+from provisioner.objects import PvRecord
+from provisioner.stores import Found
+
+
+class ArrayGone(PureError):
+    """The array of a PV is not in pure.json any more; it may be put back."""
+
+    retry = True
+
+
+class Search:
+    """Asks the arrays; one that cannot be asked now raises, so that nothing is taken for gone that may be there."""
+
+    def __init__(self, backends: Backends) -> None:
+        self._backends = backends
+
+    def find(self, pv: PvRecord, volume: str) -> tuple[Backend | None, Found | None]:
+        """The array that has the PV's volume (base name), and the volume; (None, None) when none has it.
+
+        ArrayGone when the array it was made on is not known any more and no other has it.
+        """
+        home = self._backends.get(pv.array)
+        others = [backend for backend in self._backends.of(pv.backend) if backend is not home]
+        for backend in [home, *others] if home else others:
+            with backend.at_work(backend.volume_slots):
+                found = backend.store.find(volume)
+            if found is not None:
+                return backend, found
+        if pv.array and home is None:
+            raise ArrayGone(f"array {pv.array}, which has volume {pv.volume or volume}, is not in pure.json any more: "
+                            "put it back, or delete the volume there and then this PV")
+        if home is None and not others:
+            raise ArrayGone(f"pure.json names no array that could have volume {volume}")
+        return None, None

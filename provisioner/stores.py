@@ -1,0 +1,55 @@
+"""What the provisioner asks of an array, FlashArray (block.py) and FlashBlade (file.py) alike."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from arrays.entries import Entry
+from provisioner.claims import Claim
+
+
+class Measure(NamedTuple):
+    """How full an array is; bytes, and volumes by number."""
+
+    capacity: int
+    used: int
+    volumes: int
+    pods: Mapping[str, int] = {}            # replication pod -> volumes in it
+
+
+class Found(NamedTuple):
+    """A volume or file system as the array has it."""
+
+    name: str                               # with its pod, if it is in one
+    size: int
+    destroyed: bool
+    source: str = ""                        # the volume it is a copy of, "" when it was made blank
+    created: str = ""                       # as the array writes it, "" if it does not tell
+
+
+class Wishes(NamedTuple):
+    """What a class leaves open, decided: settings' defaults filled in, pod chosen."""
+
+    export_rules: str = ""
+    snapshot_directory: bool = False
+    pod: str = ""
+
+
+class Store(Protocol):
+    """One array. Every step may be repeated; errors are arrays.errors'."""
+
+    @property
+    def backend(self) -> str: ...
+    @property
+    def entry(self) -> Entry: ...
+    def measure(self) -> Measure: ...
+    def find(self, name: str) -> Found | None: ...
+    def create(self, name: str, claim: Claim, wishes: Wishes) -> Found: ...
+    def complete(self, name: str, claim: Claim, wishes: Wishes) -> None: ...
+    def users(self, name: str) -> Sequence[str]: ...
+    def grow(self, name: str, size: int) -> None: ...
+    def recover(self, name: str) -> None: ...
+    def destroy(self, name: str) -> None: ...
+    def eradicate(self, name: str) -> None: ...
+    def export(self, name: str) -> str: ...
+    def holdings(self, prefix: str) -> Sequence[Found]: ...
+    def close(self) -> None: ...
