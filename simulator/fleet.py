@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -25,6 +26,7 @@ from simulator.state.array import ArrayState
 from simulator.state.blade import BladeState
 from simulator.switches import FlashArraySwitches, FlashBladeSwitches
 
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,54}[A-Za-z0-9])?")
 SAMPLING_INTERVAL = 0.25               # seconds; real arrays average over longer ones
 
 
@@ -48,6 +50,7 @@ class Simulator:
         self.flash_arrays: list[FlashArray] = []
         self.flash_blades: list[FlashBlade] = []
         self._host = host
+        self._numbered = 0             # FlashArrays ever added: each gets portals of its own
         self._control = Control(self)
         self._loop: LoopThread | None = None
         self._sampled = time.monotonic()
@@ -106,7 +109,7 @@ class Simulator:
         `portals` are what `GET port` lists ("192.0.2.11:3260" or "[2001:db8::1]:3260"); nothing listens there, that
         is the pretend node's or the data plane's affair.
         """
-        number = len(self.flash_arrays)
+        number, self._numbered = self._numbered, self._numbered + 1
         chosen = portals if portals is not None else [_address(11 + 2 * number + each) for each in range(2)]
         state = ArrayState(name, capacity=capacity, clock=Clock(), plane=self.plane, monitor=self.monitor,
                            switches=FlashArraySwitches(**switches), portals=chosen, wwns=wwns,
@@ -135,6 +138,8 @@ class Simulator:
         return blade
 
     def _serve(self, array: FlashArray | FlashBlade, port: int) -> None:
+        if not _NAME.fullmatch(array.name):
+            raise ValueError(f"{array.name!r} is no name for an array: 1-56 letters, digits and hyphens")
         if any(array.name == other.name for other in self.arrays):
             raise ValueError(f"there is an array {array.name} already")
         array.server = Server(array.answer, self.lock, self._tls, self._host, port)
@@ -145,6 +150,18 @@ class Simulator:
             work.close()
             raise RuntimeError("the simulator is not started: use it in a `with` block")
         self._loop.run(work)
+
+    def remove(self, array: FlashArray | FlashBlade) -> None:
+        """Take an array out of the fleet for good."""
+        array.faults.clear()
+        self.unplug(array)
+        with self.lock:
+            if isinstance(array, FlashBlade):
+                self.flash_blades.remove(array)
+                return
+            self.flash_arrays.remove(array)
+            for other in self.flash_arrays:
+                other.state.peers.pop(array.name, None)
 
     def unplug(self, array: FlashArray | FlashBlade) -> None:
         """Take an array's management away: connections are cut and refused."""

@@ -111,6 +111,7 @@ class FilePlane(Plane):
         super().__init__()
         self.directory = Path(directory).resolve()
         self._files: dict[str, Path] = {}
+        self._serials: dict[str, str] = {}                   # the same the other way round
         self._loops = LoopCounters(Path(sysfs))
         self._shown: dict[str, int] = {}
 
@@ -119,7 +120,7 @@ class FilePlane(Plane):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         os.truncate(path, size)
-        self._files[serial] = path
+        self._files[serial], self._serials[str(path)] = path, serial
 
     def resize(self, serial: str, size: int) -> None:
         os.truncate(self._files[serial], size)
@@ -130,6 +131,7 @@ class FilePlane(Plane):
     def remove(self, serial: str) -> None:
         super().remove(serial)
         path = self._files.pop(serial)
+        self._serials.pop(str(path), None)
         path.unlink(missing_ok=True)
         side_file(path).unlink(missing_ok=True)
 
@@ -158,9 +160,8 @@ class FilePlane(Plane):
 
     def activity(self) -> Mapping[str, Counters]:
         found = dict(self._told)
-        mine = {str(path): serial for serial, path in self._files.items()} if self._files else {}
         for path, counters in self._loops.read().items():
-            if serial := mine.get(path):
+            if serial := self._serials.get(path):
                 found[serial] = found.get(serial, Counters()).plus(counters)
         for serial in self._shown:
             if (path := self._files.get(serial)) and (side := read_side_file(path)):

@@ -45,7 +45,7 @@ class Call:
 def parameters(query: str, body: bytes) -> dict[str, Any]:
     """Merge query string and JSON body; no body, `null`, `{}` and `""` all mean nothing."""
     params: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
-    if body and body not in (b"null", b"{}", b'""'):
+    if body and body not in (b"null", b"{}", b'""') and not body.isspace():
         try:
             given = json.loads(body)
         except ValueError:

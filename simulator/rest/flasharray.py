@@ -91,8 +91,9 @@ def _route(state: ArrayState, request: Request, call: Call) -> Any:
     names = [unquote(part) for part in parts[1::2]]
     pattern = "/".join(part if index % 2 == 0 else "*" for index, part in enumerate(parts))
     function = ROUTES.get((request.method, pattern))
-    word = parts[2] if len(parts) > 2 else parts[0]
-    if function is None or call.version < _SINCE.get(word, (1, 0)) or call.version < _SINCE.get(parts[0], (1, 0)):
+    if call.version < max(_SINCE.get(part, (1, 0)) for part in parts[::2]):
+        raise Refusal("Unknown resource.", request.path, status=404)
+    if function is None:
         known = any(path == pattern for _, path in ROUTES)
         raise Refusal("Method not allowed." if known else "Unknown resource.", request.path,
                       status=405 if known else 404)
