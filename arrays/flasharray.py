@@ -5,6 +5,7 @@ threads. An answer can be lost after the array has acted, so every change may be
 """
 
 from arrays import records
+from arrays.entries import FlashArrayEntry
 from arrays.hosts import Hosts
 from arrays.records import Activity, Connection, Host, Identity, Pod, Port, Snapshot, Space, Volume
 from arrays.volumes import Volumes
@@ -17,6 +18,11 @@ class FlashArray(Volumes, Hosts):
 
     Beside what each method says, every call may raise Unreachable (no usable answer) and TokenRefused.
     """
+
+    entry: FlashArrayEntry
+
+    def __init__(self, entry: FlashArrayEntry, *, connect_timeout: float = 5.0, read_timeout: float = 30.0) -> None:
+        super().__init__(entry, connect_timeout=connect_timeout, read_timeout=read_timeout)
 
     def identity(self) -> Identity:
         """Name, id and Purity version; the cheapest call there is, so also the check of address and token."""

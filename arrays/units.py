@@ -57,6 +57,14 @@ def human_exactly(size: int) -> str:
     return f"{text} ({size} bytes)" if "." in text or bytes_of(text.rstrip("iB")) != size else text
 
 
+def span(seconds: float) -> str:
+    """A time for people: "24 hours", "90 minutes", "20 seconds"; whole numbers, cut."""
+    for name, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{int(seconds // length)} {name}"
+    return f"{int(seconds)} seconds"
+
+
 def bytes_of(text: str) -> int:
     """Read a size as an array does: digits and one of K, M, G, T, P, S (512 bytes), binary; no letter means bytes."""
     number, letter = _split(text)

@@ -13,7 +13,7 @@ from arrays.errors import ConfigError, NotFound, PureError, Refused, VolumeDiffe
 from arrays.names import base_name, check_pod_name, check_snapshot_name, check_suffix, check_volume_name, in_pod
 from arrays.records import Activity, Snapshot, Volume
 from arrays.refusals import is_gone, is_pending
-from arrays.units import SECTOR, human_exactly
+from arrays.units import SECTOR, human_exactly, span
 
 
 class Volumes(Calls):
@@ -126,9 +126,8 @@ class Volumes(Calls):
         return found
 
     def _destroyed(self, found: Volume, verb: str) -> Refused:
-        left = f"for {found.time_remaining // 60} minutes more" if found.time_remaining else "until it is eradicated"
-        return Refused(self.who, f"{verb} volume {found.name}",
-                       f"a destroyed volume keeps that name {left}: recover or eradicate it on the array")
+        return Refused(self.who, f"{verb} volume {found.name}", "a destroyed volume keeps that name for "
+                       f"{span(found.time_remaining)} more: recover or eradicate it on the array")
 
     # Changing
 
