@@ -42,6 +42,7 @@ class Cluster:
             nodes.make_cgroups(node.place)
             node.start([*own, *(archives or [])])
         processes.wait("both nodes Ready", self.all_ready, 120)
+        self.wrapper()
         processes.wait("the default service account", lambda: self.get("serviceaccounts", "default"), 60)
 
     def all_ready(self) -> bool:
