@@ -125,6 +125,8 @@ def _text(value: object, place: str) -> str:
 
 def _referred(reference: Mapping[str, Any], place: str, environment: Mapping[str, str]) -> str:
     match list(reference.items()):
+        case [(_, str(name))] if looks_like_token(name):
+            raise ConfigError(f"{place}: write a token as it is, without braces around it")
         case [("env", str(name))]:
             if name not in environment:
                 raise ConfigError(f"{place}: the environment has no {name}")
@@ -152,7 +154,7 @@ def _split_port(text: str) -> tuple[str, str]:
 
 def _is_host(host: str) -> bool:
     if host.startswith("["):
-        return ":" in host and set(host[1:-1]) <= _IPV6
+        return host.endswith("]") and ":" in host and set(host[1:-1]) <= _IPV6
     return bool(host) and set(host) <= _HOST and host[0] not in ".-"
 
 
