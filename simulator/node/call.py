@@ -1,0 +1,34 @@
+"""One run of a tool on a pretend node: its arguments, what it says, and whether somebody killed it meanwhile."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+class ToolFails(Exception):
+    """The tool ends with `status` after `text` on stderr."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status, self.text = status, text
+
+
+@dataclass
+class Call:
+    """argv[0] is the tool's name."""
+
+    argv: list[str]
+    killed: Callable[[], bool]
+    directory: str = "/"                       # working directory of the caller
+    out: list[str] = field(default_factory=list)
+    err: list[str] = field(default_factory=list)
+    run: list[str] | None = None               # set: the caller runs this real program in the tool's place
+
+    @property
+    def tool(self) -> str:
+        return self.argv[0]
+
+    def say(self, line: str) -> None:
+        self.out.append(line + "\n")
+
+    def complain(self, line: str) -> None:
+        self.err.append(line + "\n")

@@ -1,0 +1,236 @@
+"""The mount table of a pretend node, and what lives behind each entry.
+
+Behind a block mount is a `FileSystem`: one for each device, shared by all its mounts, with the files it has in memory
+and not yet written. Behind an NFS mount is a directory of the simulator. The pretend form shows the table in
+/proc/self/mountinfo below the root; nothing is really mounted, so files are reached with PretendNode.write and read.
+"""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from simulator.node import formats
+from simulator.node.call import ToolFails
+from simulator.node.disks import Disk
+from simulator.node.machine import Machine
+
+NOTICED = 1.0                   # real seconds: by then every node has noticed what the arrays show it
+
+
+@dataclass(eq=False)
+class FileSystem:
+    """A mounted file system: what the kernel keeps of it while any mount or open file of it is left."""
+
+    disk: Disk
+    content: formats.Super
+    read_only: bool
+    open_files: int = 0                    # writers and readers that hold it
+    dirty: bool = False                    # written, not yet on the device
+    shut_down: bool = False                # the device failed under it: nothing works any more but umount
+    guard: int = -1                        # open file of the volume, locked: nobody else has it mounted
+
+
+@dataclass(eq=False)
+class Mount:
+    """One line of mountinfo."""
+
+    number: int
+    parent: int
+    device: str                            # "253:0"
+    directory: str
+    fstype: str
+    source: str
+    options: list[str] = field(default_factory=list)
+    fs: FileSystem | None = None           # block
+    export: str = ""                       # NFS: directory of the simulator
+    server: str = ""
+    forced: bool = False                   # umount -f was tried once
+
+    @property
+    def read_only(self) -> bool:
+        return "ro" in self.options
+
+
+class Mounts:
+    """The table, in the order of mounting."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine, self._tree = machine, machine.tree
+        self.table: list[Mount] = []
+        self.file_systems: list[FileSystem] = []
+        self.alarms: list[str] = []        # things that destroy data on real machines; tests assert there are none
+        self._next = 21
+
+    # -- the table
+
+    def clear(self) -> None:
+        """Power was cut: what was not written is lost."""
+        for fs in self.file_systems:
+            self._let_go(fs)
+        self.file_systems.clear()
+        self.table = [Mount(20, 1, "254:1", "/", "ext4", "/dev/vda1", ["rw", "relatime"])]
+        self.show()
+
+    def add(self, device: str, directory: str, fstype: str, source: str, options: list[str], *,
+            fs: FileSystem | None = None, export: str = "", server: str = "") -> Mount:
+        parent = self.holding(directory) or self.table[0]
+        made = Mount(self._next, parent.number, device, directory, fstype, source, options, fs, export, server)
+        self._next += 1
+        self.table.append(made)
+        self.show()
+        return made
+
+    def remove(self, mount: Mount) -> None:
+        self.table.remove(mount)
+        self.show()
+
+    def show(self) -> None:
+        self._tree.write("/proc/self/mountinfo", "".join(map(line, self.table)))
+        self._tree.write("/proc/self/mounts", "".join(
+            f"{escape(each.source)} {escape(each.directory)} {each.fstype} {','.join(each.options)} 0 0\n"
+            for each in self.table))
+
+    def at(self, directory: str) -> list[Mount]:
+        """Mounts on exactly this directory, the visible one last."""
+        return [each for each in self.table if each.directory == directory]
+
+    def holding(self, path: str) -> Mount | None:
+        """The mount that a file lies on."""
+        inside = [each for each in self.table
+                  if each.directory == "/" or path == each.directory or path.startswith(each.directory + "/")]
+        return max(inside, key=lambda each: (len(each.directory), each.number), default=None)
+
+    def on(self, disk: Disk) -> list[Mount]:
+        return [each for each in self.table if each.fs and each.fs.disk is disk]
+
+    # -- file systems
+
+    def fs_of(self, disk: Disk) -> FileSystem | None:
+        return next((fs for fs in self.file_systems if fs.disk is disk), None)
+
+    def open_fs(self, disk: Disk, content: formats.Super, read_only: bool) -> FileSystem:
+        """The device's file system was mounted for the first time."""
+        fs = FileSystem(disk, content, read_only)
+        if not read_only:
+            self._guard(fs)
+            self.write_back(fs, clean=False)
+        self.file_systems.append(fs)
+        return fs
+
+    def _guard(self, fs: FileSystem) -> None:
+        """Lock the volume's bytes: two nodes that both write to it are what no driver may ever bring about.
+
+        A node whose volume was taken away a moment ago lets go of its lock when it notices, so this waits a little.
+        """
+        give_up = time.monotonic() + NOTICED
+        while not self._locked(fs):
+            if time.monotonic() > give_up:
+                alarm = f"{fs.disk.file} is written by two nodes at once: on real machines it would now be destroyed"
+                self.alarms.append(alarm)
+                raise ToolFails(32, f"mount: {alarm}")
+            self._machine.changed.wait(0.02)
+
+    def _locked(self, fs: FileSystem) -> bool:
+        assert fs.disk.file
+        guard = os.open(fs.disk.file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(guard)
+            return False
+        fs.guard = guard
+        return True
+
+    def _let_go(self, fs: FileSystem) -> None:
+        if fs.guard >= 0:
+            os.close(fs.guard)
+            fs.guard = -1
+
+    def write_back(self, fs: FileSystem, clean: bool) -> None:
+        """Put what is in memory on the device; nothing when that is read-only or shut down."""
+        if fs.read_only or fs.shut_down:
+            return
+        if fs.disk.file is None:
+            self.shut_down(fs)
+            return
+        fs.content.clean = clean
+        with opened(fs.disk.file) as fd:
+            formats.finish(fd, fs.content)
+        fs.dirty = False
+
+    def drop_fs(self, fs: FileSystem) -> None:
+        """The last mount and the last open file are gone."""
+        if fs not in self.file_systems or self._mounted(fs) or fs.open_files:
+            return
+        self.write_back(fs, clean=True)
+        self._let_go(fs)
+        self.file_systems.remove(fs)
+
+    def _mounted(self, fs: FileSystem) -> bool:
+        return any(each.fs is fs for each in self.table)
+
+    def shut_down(self, fs: FileSystem) -> None:
+        """The device failed for good: what was not written is lost, and nothing is ever written again."""
+        fs.shut_down, fs.dirty = True, False
+        self._let_go(fs)
+
+    def follow_disks(self) -> None:
+        """Volumes that were taken away may be written by others; one that came back must not have been."""
+        for fs in self.file_systems:
+            if fs.read_only or fs.shut_down:
+                continue
+            if fs.disk.file is None:
+                self._let_go(fs)
+            elif fs.guard < 0 and not self._locked(fs):
+                self.alarms.append(f"{fs.disk.file} came back to a node that still has it mounted, while another "
+                                   "node writes to it")
+                self.shut_down(fs)
+
+    def why_open(self, disk: Disk) -> str:
+        """Who uses a disk: a mount, or a file system that lives on after umount -l."""
+        if mounted := self.on(disk):
+            return f"mounted at {mounted[0].directory}"
+        return "a file system without a mount" if self.fs_of(disk) else ""
+
+    # -- what pods do
+
+    @contextlib.contextmanager
+    def held(self, path: str) -> Iterator[None]:
+        """A process keeps a file open below `path` (umount says busy)."""
+        mount = self.holding(path)
+        fs = mount.fs if mount else None
+        if fs:
+            fs.open_files += 1
+        try:
+            yield
+        finally:
+            if fs:
+                with self._machine.lock:
+                    fs.open_files -= 1
+                    self.drop_fs(fs)
+                    self._machine.changed.notify_all()
+
+
+@contextlib.contextmanager
+def opened(file: str, flags: int = os.O_RDWR) -> Iterator[int]:
+    """A volume's bytes."""
+    fd = os.open(file, flags | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def line(mount: Mount) -> str:
+    """One line of mountinfo (proc(5))."""
+    own = [option for option in mount.options if option in ("rw", "ro", "noatime", "relatime", "nosuid", "nodev")]
+    return (f"{mount.number} {mount.parent} {mount.device} / {escape(mount.directory)} {','.join(own)} shared:1 - "
+            f"{mount.fstype} {escape(mount.source)} {','.join(mount.options)}\n")
+
+
+def escape(text: str) -> str:
+    """Blank, tab, newline and backslash as octal, as the kernel writes them."""
+    return "".join(f"\\{ord(char):03o}" if char in " \t\n\\" else char for char in text)
