@@ -42,7 +42,13 @@ class Hosts:
 
     def with_initiator(self, initiator: str) -> Host | None:
         """The host that has this IQN, WWN (with or without colons) or NQN."""
-        return self._by_initiator.get(self._key(initiator)) or self._by_initiator.get(plain_wwn(initiator))
+        return self._owner(initiator) or self._owner(plain_wwn(initiator))
+
+    def _owner(self, initiator: str) -> Host | None:
+        if self._array.switches.iqn_ignores_case:
+            return next((host for known, host in self._by_initiator.items() if known.lower() == initiator.lower()),
+                        None)
+        return self._by_initiator.get(initiator)
 
     def _key(self, initiator: str) -> str:
         return initiator.lower() if self._array.switches.iqn_ignores_case else initiator
@@ -81,16 +87,16 @@ class Hosts:
         for initiator in found:
             if not _is_legal(kind, initiator):
                 raise Refusal(f"Invalid {kind.upper()}.", initiator)
-            if self._by_initiator.get(self._key(initiator), host) is not host:
+            if self._owner(initiator) not in (None, host):
                 raise Refusal(f"The specified {kind.upper()} is already in use.", initiator)
         return list(dict.fromkeys(found))
 
     def _assign(self, host: Host, initiators: dict[str, list[str]]) -> None:
         for kind, wanted in initiators.items():
             for old in getattr(host, kind + "s"):
-                self._by_initiator.pop(self._key(old), None)
+                self._by_initiator.pop(old, None)
             setattr(host, kind + "s", wanted)
-            self._by_initiator.update((self._key(new), host) for new in wanted)
+            self._by_initiator.update((new, host) for new in wanted)
 
     def rename(self, host: Host, new: str) -> None:
         rules.check_name(new, "Host")
