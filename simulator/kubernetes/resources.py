@@ -43,7 +43,9 @@ ALL = (
     Resource("", "v1", "endpoints", "Endpoints", True),
     Resource("", "v1", "secrets", "Secret", True),
     Resource("", "v1", "configmaps", "ConfigMap", True),
+    Resource("", "v1", "services", "Service", True),
     Resource("apps", "v1", "deployments", "Deployment", True, has_status=True, since=9),
+    Resource("apps", "v1", "statefulsets", "StatefulSet", True, has_status=True, since=9),
     Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", False),
     Resource("coordination.k8s.io", "v1", "leases", "Lease", True, since=14),
 )
