@@ -62,6 +62,12 @@ class Plane:
         """A volume or snapshot was eradicated."""
         self._told.pop(serial, None)
 
+    def know(self, array: str, initiator: str) -> None:
+        """A host of the array got this initiator; it sees nothing yet."""
+
+    def chap(self, array: str, initiator: str, secrets: Mapping[str, str | None]) -> None:
+        """What the array asks at the next login: host_user, host_password, target_user, target_password."""
+
     def show(self, array: str, initiator: str, lun: int, serial: str) -> None:
         """From now on `initiator` (IQN or WWN) sees the volume as `lun` of this array."""
 

@@ -38,7 +38,8 @@ class BladeCall:
 def listing(state: BladeState, call: BladeCall, rows: Sequence[Row],
             total: Callable[[Sequence[Row]], Row] | None = None) -> Row:
     """Filter, sort and page rows; `total` sums those that were found."""
-    found = [row for row in rows if _accepts(call.query.get("filter", ""), row)]
+    accepts = _filter(call.query.get("filter", ""))
+    found = [row for row in rows if accepts(row)]
     if order := call.query.get("sort"):
         found.sort(key=lambda row: _sort_key(row, order.rstrip("-+")), reverse=order.endswith("-"))
     limit = min(_number(call, "limit", state.switches.page_size), state.switches.page_size)
@@ -86,19 +87,24 @@ def _value(row: Row, path: str) -> Any:
     return value
 
 
-def _accepts(text: str, row: Row) -> bool:
-    """Whether a row passes a filter: "name='pvc-*' and destroyed='false'"."""
-    return all(_term(term, row) for term in re.split(r"\s+and\s+", text)) if text else True
+def _filter(text: str) -> Callable[[Row], bool]:
+    """Read a filter like "name='pvc-*' and destroyed='false'" into a test of rows."""
+    terms = [_term(term) for term in re.split(r"\s+and\s+", text)] if text else []
+    return lambda row: all(term(row) for term in terms)
 
 
-def _term(term: str, row: Row) -> bool:
-    match = _TERM.fullmatch(term)
+def _term(text: str) -> Callable[[Row], bool]:
+    match = _TERM.fullmatch(text)
     if not match:
-        raise Refusal("Invalid filter.", term)
-    value = _value(row, match[1])
-    shown = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
-    pattern = ".*".join(map(re.escape, match[3].split("*")))
-    return bool(re.fullmatch(pattern, shown, re.IGNORECASE | re.DOTALL)) == (match[2] == "=")
+        raise Refusal("Invalid filter.", text)
+    path, wanted = match[1], match[2] == "="
+    pattern = re.compile(".*".join(map(re.escape, match[3].split("*"))), re.IGNORECASE | re.DOTALL)
+    return lambda row: bool(pattern.fullmatch(_shown(_value(row, path)))) == wanted
+
+
+def _shown(value: Any) -> str:
+    """A value as filters write it: 'true', '', 'pvc-1'."""
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
 
 
 def arrays(state: BladeState, call: BladeCall) -> Row:

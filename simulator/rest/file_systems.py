@@ -111,6 +111,9 @@ def _from_snapshot(state: BladeState, call: BladeCall, name: str, source: Any, f
     if snapshot.destroyed:
         raise Refusal("Snapshot has been destroyed.", snapshot.name)
     if not call.flag("overwrite"):
+        size, hard = fields.get("size", snapshot.size), fields.get("hard_limit", False)
+        if hard and 0 < size < snapshot.used:
+            raise Refusal("Cannot set the size below the space in use.", name)
         return state.change(state.create(name, snapshot), fields)
     system = state.get(name)
     newer = any(each.created > snapshot.created for each in system.snapshots.values() if not each.destroyed)

@@ -53,7 +53,7 @@ def _answer(state: BladeState, request: Request) -> Reply:
         return _error(state.switches.expired_status, "Unauthorized.")
     route = ROUTES.get((request.method, request.path))
     if route is None or version < route[1]:
-        known = any(path == request.path for _, path in ROUTES)
+        known = any(path == request.path and version >= since for (_, path), (_, since) in ROUTES.items())
         raise Refusal("Method not allowed." if known else "Not found.", request.path, status=405 if known else 404)
     call = BladeCall(version, dict(parse_qsl(request.query, keep_blank_values=True)), _body(request))
     body = route[0](state, call)

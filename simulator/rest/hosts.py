@@ -88,7 +88,7 @@ def change(array: ArrayState, call: Call, name: str) -> Row:
         Hosts.set_personality(host, call.get("personality"))
         return _personality_row(call, host)
     if chap := {key: str(call.get(key)) for key in (*CHAP_NAMES, *CHAP_SECRETS) if key in call.params}:
-        Hosts.set_chap(host, chap)
+        array.hosts.set_chap(host, chap)
         return _chap_row(call, host)
     if "preferred_array" in call.params:
         call.needs((1, 15), "preferred_array")

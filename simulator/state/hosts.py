@@ -97,6 +97,10 @@ class Hosts:
                 self._by_initiator.pop(old, None)
             setattr(host, kind + "s", wanted)
             self._by_initiator.update((new, host) for new in wanted)
+            for initiator in wanted:
+                self._array.plane.know(self._array.name, initiator)
+                if host.chap:
+                    self._array.plane.chap(self._array.name, initiator, host.chap)
 
     def rename(self, host: Host, new: str) -> None:
         rules.check_name(new, "Host")
@@ -113,8 +117,7 @@ class Hosts:
             raise Refusal("Invalid personality.", host.name)
         host.personality = str(personality) or None
 
-    @staticmethod
-    def set_chap(host: Host, values: dict[str, str]) -> None:
+    def set_chap(self, host: Host, values: dict[str, str]) -> None:
         """Set CHAP users and secrets; "" as user clears both it and its secret."""
         for key in CHAP_SECRETS:
             if values.get(key) and not _SECRET.fullmatch(values[key]):
@@ -123,6 +126,8 @@ class Hosts:
             host.chap[key] = value or None
             if key in CHAP_NAMES and not value:
                 host.chap[key.replace("user", "password")] = None
+        for iqn in host.iqns:
+            self._array.plane.chap(self._array.name, iqn, host.chap)
 
     def delete(self, name: str) -> Host:
         """Forget a host; its initiators are free again."""
