@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DEVICE = 30.0                   # seconds for a LUN to appear, and again for its map
 STRAGGLERS = 2.0                # seconds further paths get when one is usable
-RESCAN = 2.0                    # seconds after which a LUN that did not appear is scanned for again
+RESCAN, LONGEST_RESCAN = 0.1, 2.0       # seconds after which a LUN that did not appear is scanned for again, doubling
 SIZE = 10.0                     # seconds for all paths to show a new size
 CHECKED = 15.0                  # seconds for multipathd to find that paths of an old map work again
 TRIES = 3                       # LUNs tried when another volume's device is in use at the one given
@@ -214,7 +214,7 @@ class _Search:
 
     def __init__(self, paths: "Paths", nexuses: Sequence[Nexus], lun: int, wwid: str) -> None:
         self.paths, self.nexuses, self.lun, self.wwid = paths, nexuses, lun, wwid
-        self._scans: dict[Nexus, tuple[list[Aside], Deadline]] = {}
+        self._scans: dict[Nexus, _Scan] = {}
 
     def right(self, nexus: Nexus) -> list[Path]:
         there = scsi.at_lun(self.paths, nexus, self.lun)
@@ -239,10 +239,21 @@ class _Search:
         return found if len(found) >= len(self.nexuses) else []
 
     def _scan(self, nexus: Nexus) -> None:
-        asides, again = self._scans.get(nexus, ((), None))
-        if again and not (again.passed() and all(aside.done() for aside in asides)):
-            return                                      # under way, or it had no time yet
-        self._scans[nexus] = scsi.scan(self.paths, nexus, self.lun), Deadline(RESCAN)
+        before = self._scans.get(nexus)
+        if before is None or before.was_in_vain():
+            pause = min(before.again.seconds * 2, LONGEST_RESCAN) if before else RESCAN
+            self._scans[nexus] = _Scan(scsi.scan(self.paths, nexus, self.lun), Deadline(pause))
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """One scan under way: its child processes, and when it may be repeated if nothing came of it."""
+
+    asides: list[Aside]
+    again: Deadline
+
+    def was_in_vain(self) -> bool:
+        return self.again.passed() and all(aside.done() for aside in self.asides)
 
 
 def _await_paths(paths: "Paths", found: Map, wanted: Sequence[str]) -> None:

@@ -21,6 +21,7 @@ from flex.wait import Deadline
 EXT = ("ext2", "ext3", "ext4")
 GROWABLE = ("xfs", "btrfs", *EXT)
 SLACK = 16 << 20                # bytes at a device's end that a file system may leave out for want of a whole group
+START = 68 << 10                # bytes of a device in which the superblocks of all these kinds are
 XFS_IN_PROGRESS = 126           # sb_inprogress of an xfs superblock: 1 until mkfs.xfs is through
 LOOK = 60.0                     # seconds for blkid
 MAKE = 90.0                     # seconds for mkfs; without discard it takes one or two
@@ -74,6 +75,7 @@ def parse_size(fs_type: str, start: bytes) -> int | None:
 
     Layouts: xfs_format.h (struct xfs_dsb), Documentation/filesystems/ext4/super.rst, btrfs_tree.h.
     """
+    start = start.ljust(START, b"\0")
     if fs_type == "xfs" and start[:4] == b"XFSB":
         block, blocks = struct.unpack_from(">IQ", start, 4)
         return int(block * blocks)
@@ -105,7 +107,7 @@ def size(paths: Paths, node: str, fs_type: str, mount_dir: str = "") -> int | No
 
 def _read_start(file: int) -> bytes:
     start = bytearray()
-    while len(start) < 0x11000 and (piece := os.pread(file, 0x11000 - len(start), len(start))):
+    while len(start) < START and (piece := os.pread(file, START - len(start), len(start))):
         start += piece
     return bytes(start)
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from arrays.errors import CommandFailed, ConfigError, NeverHappened, PureError, Unreachable
 from flex import lately, log
@@ -136,7 +136,7 @@ def allowed(portals: Iterable[str], cidrs: Sequence[str]) -> list[str]:
     known = [portal_text(*split_portal(portal)) for portal in portals]
     if not known:
         raise ConfigError("the array has no iSCSI port: check its network settings, or set PURE_FLASHARRAY_SAN_TYPE=FC")
-    networks = [ip_network(cidr, strict=False) for cidr in cidrs]
+    networks = [_network(cidr) for cidr in cidrs]
     inside = [portal for portal in known if not networks or _inside(split_portal(portal)[0], networks)]
     if not inside:
         raise ConfigError(f"none of the array's iSCSI portals ({', '.join(known)}) is inside "
@@ -144,12 +144,19 @@ def allowed(portals: Iterable[str], cidrs: Sequence[str]) -> list[str]:
     return inside
 
 
-def _inside(address: str, networks: Sequence[object]) -> bool:
+def _network(cidr: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(cidr, strict=False)
+    except ValueError as error:
+        raise ConfigError(f"PURE_ISCSI_ALLOWED_CIDRS: {error}") from None
+
+
+def _inside(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
     try:
         parsed = ip_address(address)
     except ValueError:
         return False
-    return any(parsed in network for network in networks)       # type: ignore[operator]  # a mixed pair is just not in it
+    return any(parsed in network for network in networks)       # one of the other kind is just not in it
 
 
 # Login ----------------------------------------------------------------------------------------------------------------
@@ -167,7 +174,7 @@ def log_in(paths: Paths, target: str, portals: Sequence[str], timeout: float) ->
         up = logged_in(paths, target)
         missing = _worth_trying(paths, target, portals, up)
         tries = [_Login(paths, target, portal, timeout) for portal in missing]
-        _await(tries, lambda: logged_in(paths, target), timeout + SETTLE)
+        _await(tries, lambda: {session.portal for session in logged_in(paths, target)}, timeout + SETTLE)
         up = logged_in(paths, target)
         reasons = {one.portal: one.reason for one in tries if one.portal not in {session.portal for session in up}}
     for portal, reason in reasons.items():
@@ -197,13 +204,16 @@ def _nobody(target: str, tries: "Sequence[_Login]", reasons: dict[str, str]) -> 
                        f"{told}. Check this node's storage network, or leave portals out with PURE_ISCSI_ALLOWED_CIDRS")
 
 
-def _await(tries: "Sequence[_Login]", is_up: Callable[[], object], timeout: float) -> None:
-    """Wait until all tries have ended, or one session is up and the others have had their extra time."""
+def _await(tries: "Sequence[_Login]", look: Callable[[], set[str]], timeout: float) -> None:
+    """Wait until all tries have ended or are up, or one portal is up and the others have had their extra time."""
     for one in tries:
         one.thread.start()
     end, hurried = time.monotonic() + timeout, False
     while time.monotonic() < end and any(one.thread.is_alive() for one in tries):
-        if not hurried and is_up():
+        up = look()
+        if all(one.portal in up for one in tries):
+            return                      # iscsiadm may never end: open-iscsi 2.1.10 hangs with manual scan
+        if up and not hurried:
             end, hurried = min(end, time.monotonic() + STRAGGLERS), True
         time.sleep(0.01)
 
@@ -226,12 +236,23 @@ class _Login:
     def _run(self) -> None:
         try:
             keep_record(self.target, self.portal, self.timeout)
-            _log_in_once(self.target, self.portal, self.timeout)
+            self._log_in()
             wait_for(self._is_up, f"the session with {self.portal}", SETTLE)
         except CommandFailed as error:
             self.error = _explained(error)
         except (NeverHappened, NodeLacks) as error:
             self.error = error
+
+    def _log_in(self) -> None:
+        """A record that is older than iscsid.conf's CHAP gets it when the array asks for it."""
+        try:
+            _log_in_once(self.target, self.portal, self.timeout)
+        except CommandFailed as error:
+            chap = chap_of(self.paths) if error.status == NOT_AUTHORISED else []
+            if not chap:
+                raise
+            _update(self.target, self.portal, chap, secrets=tuple(value for name, value in chap if "password" in name))
+            _log_in_once(self.target, self.portal, self.timeout)
 
     def _is_up(self) -> bool:
         return any(session.portal == self.portal for session in logged_in(self.paths, self.target))
@@ -239,16 +260,14 @@ class _Login:
 
 def keep_record(target: str, portal: str, login_timeout: float) -> None:
     """Make sure of the node record and its settings; an existing record is updated and never made anew (fact 3)."""
-    node = ("iscsiadm", "-m", "node", "-T", target, "-p", portal)
-    pairs = [word for name, value in record_settings(login_timeout) for word in ("-n", name, "-v", value)]
-    update = (*node, "-o", "update", *pairs)
-    if _database(*update, allow=(0, NO_RECORD)) == NO_RECORD:
-        _database(*node, "-o", "new")
-        _database(*update)
+    pairs = record_settings(login_timeout)
+    if _update(target, portal, pairs, allow=(0, NO_RECORD)) == NO_RECORD:
+        _database("iscsiadm", "-m", "node", "-T", target, "-p", portal, "-o", "new")
+        _update(target, portal, pairs)
 
 
 def record_settings(login_timeout: float) -> list[tuple[str, str]]:
-    """What we want in a node record. CHAP comes into it from iscsid.conf when the record is made: no secret in argv.
+    """What we want in a node record. CHAP comes into it from iscsid.conf when it is made, without any secret in argv.
 
     Manual scan, or every LUN mapped to this node appears at login, those about to be taken away included
     (kubernetes#90982). Manual start, or a reboot waits for each portal that is gone.
@@ -260,14 +279,38 @@ def record_settings(login_timeout: float) -> list[tuple[str, str]]:
             ("node.session.initial_login_retry_max", "1")]
 
 
-def _database(*argv: str, allow: tuple[int, ...] = (0,)) -> int:
+def chap_of(paths: Paths) -> list[tuple[str, str]]:
+    """CHAP names and secrets as iscsid.conf has them for new records; nothing when it asks for none."""
+    try:
+        with open(paths.at("/etc/iscsi/iscsid.conf"), encoding="utf-8", errors="replace") as file:
+            return parse_chap(file.read())
+    except OSError:
+        return []
+
+
+def parse_chap(text: str) -> list[tuple[str, str]]:
+    """The `node.session.auth.…` settings of iscsid.conf, if its authmethod is CHAP; comments begin with "#"."""
+    pairs = [(name.strip(), value.strip()) for name, equals, value in (line.partition("=") for line in text.splitlines())
+             if equals and name.strip().startswith("node.session.auth.")]
+    return pairs if ("node.session.auth.authmethod", "CHAP") in pairs else []
+
+
+def _update(target: str, portal: str, pairs: list[tuple[str, str]], *, allow: tuple[int, ...] = (0,),
+            secrets: tuple[str, ...] = ()) -> int:
+    """All changes of one record in one call: open-iscsi takes several -n -v pairs."""
+    words = [word for name, value in pairs for word in ("-n", name, "-v", value)]
+    return _database("iscsiadm", "-m", "node", "-T", target, "-p", portal, "-o", "update", *words, allow=allow,
+                     secrets=secrets)
+
+
+def _database(*argv: str, allow: tuple[int, ...] = (0,), secrets: tuple[str, ...] = ()) -> int:
     """One change of the node database; it is tried again while another iscsiadm holds it."""
     for _ in range(DATABASE_TRIES - 1):
-        status = command.run(*argv, timeout=RECORD_TIMEOUT, allow=(*allow, DATABASE)).status
+        status = command.run(*argv, timeout=RECORD_TIMEOUT, allow=(*allow, DATABASE), secrets=secrets).status
         if status != DATABASE:
             return status
         time.sleep(0.1)
-    return command.run(*argv, timeout=RECORD_TIMEOUT, allow=allow).status
+    return command.run(*argv, timeout=RECORD_TIMEOUT, allow=allow, secrets=secrets).status
 
 
 def _log_in_once(target: str, portal: str, timeout: float) -> None:
