@@ -66,7 +66,8 @@ class PodWorker:
         self._terminating = threading.Event()
         self._halted = threading.Event()         # the machine is off: no step more
         self._mounted: dict[str, Path] = {}      # PV name: directory
-        self._touched: dict[str, Path] = {}      # directories the driver was asked to mount
+        # Directories the driver was asked to mount, those of before a restart or reboot included.
+        self._touched = {name: volumes.directory(uid, name) for uid, name in volumes.found() if uid == self.uid}
         self._container: Container = NoContainer()
         self._thread = threading.Thread(target=self._live, name=f"pod-{pod['metadata']['name']}", daemon=True)
 
