@@ -48,12 +48,13 @@ class FlashBladeSession:
     def call(self, method: str, path: str, params: Mapping[str, str], body: Mapping[str, Any] | None = None) -> Any:
         """Send one request and return the object it is answered with ({} for none); a refusal raises Declined.
 
-        An expired log-in is a 401 or, on some releases, a 403; neither was carried out, so the request is sent again.
+        An expired log-in is a 401 or, on some releases, a 403, a withdrawn version of REST a 450; none of them was
+        carried out, so after a new log-in the request is sent once more.
         """
         data = json.dumps(body).encode() if body is not None else b""
         login = self._logins.current()
         answer = self._send(method, path, params, data, login)
-        if answer.status_code in (401, 403):
+        if answer.status_code in (401, 403, 450):
             login = self._logins.current(stale=login)
             answer = self._send(method, path, params, data, login)
         if answer.status_code != 200:
