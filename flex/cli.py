@@ -5,11 +5,9 @@ people.py; so does everything else that is not a call of kubelet's, when stdout 
 call is `Not supported`, and a wrong number of arguments is a `Failure`.
 """
 
-import os
+import posix                # what `os` is made of; an isolated interpreter has not loaded that, and `init` does without
 import sys
-import time
 
-from arrays.errors import PureError
 from flex import reply, verbs
 
 TYPE_CHECKING = False
@@ -33,11 +31,11 @@ class Cut(BaseException):
 
 
 def run() -> None:
-    """The console script. Leaves by os._exit: taking the interpreter down costs more than `init` does."""
+    """The console script. Leaves by posix._exit: taking the interpreter down costs more than `init` does."""
     import gc
     gc.disable()
     status = _process(sys.argv)
-    os._exit(status)
+    posix._exit(status)
 
 
 def main(argv: "Sequence[str]", executable: str = "flex", stdout: int = 1) -> int:
@@ -61,6 +59,9 @@ def answer(argv: "Sequence[str]", settings: "Settings") -> "Reply":
 
 def _work(verb: verbs.Verb, arguments: "Sequence[str]", settings: "Settings") -> "Reply":
     """Run a call that touches the node; a closing line in the log says how it went."""
+    import time
+
+    from arrays.errors import PureError
     from flex import log
     began = time.monotonic()
     try:
@@ -88,7 +89,7 @@ def _tell(told: "Reply", stdout: int) -> int:
     text = told.to_json().encode() + b"\n"
     try:
         while text:
-            text = text[os.write(stdout, text):]
+            text = text[posix.write(stdout, text):]
     except OSError:
         return 1
     return 0
@@ -101,10 +102,10 @@ def _process(argv: "list[str]") -> int:
     if _for_people(words):
         from flex import people
         return people.main(words, argv[0])
-    answers = os.dup(1)                 # close-on-exec: no child ever holds what kubelet reads
-    sink = os.open("/dev/null", os.O_RDWR)
-    os.dup2(sink, 1)                    # warnings, the dying words of libraries: nothing of it is an answer
-    os.dup2(sink, 2)
+    answers = posix.dup(1)                 # close-on-exec: no child ever holds what kubelet reads
+    sink = posix.open("/dev/null", posix.O_RDWR)
+    posix.dup2(sink, 1)                    # warnings, the dying words of libraries: nothing of it is an answer
+    posix.dup2(sink, 2)
     _arm()
     try:
         told = answer(words, _settings(argv[0]))
@@ -118,16 +119,16 @@ def _for_people(words: "Sequence[str]") -> bool:
     if words and words[0] in PEOPLES or len(words) == 2 and words[1] in ("--help", "-h") and words[0] in verbs.TABLE:
         return True
     verb = verbs.TABLE.get(words[0]) if words else None
-    return (verb is None or len(words) - 1 != len(verb.arguments)) and os.isatty(1)
+    return (verb is None or len(words) - 1 != len(verb.arguments)) and posix.isatty(1)
 
 
 def _open_streams() -> None:
     """Open what the caller closed, or the next file opened would be taken for a stream."""
     for stream in (0, 1, 2):
         try:
-            os.fstat(stream)
+            posix.fstat(stream)
         except OSError:
-            os.open("/dev/null", os.O_RDWR)
+            posix.open("/dev/null", posix.O_RDWR)
 
 
 def _settings(executable: str) -> "Settings":

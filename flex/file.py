@@ -56,7 +56,7 @@ def grow(request: "MountRequest", size: int, node: "Node") -> None:
     """Make the file system at least `size` bytes on its FlashBlade; clients see it at once. It never shrinks."""
     from flex import find
     blade, found = find.flash_blade(node, node.fleet(), request.volume, request.array, request.pv)
-    if found.size < size:
+    if 0 < found.size < size:           # 0: without limit
         blade.grow_file_system(request.volume, size)
 
 
@@ -83,10 +83,8 @@ def _export(request: "MountRequest", node: "Node") -> str:
     """Where the fleet says the file system is: for PVs without the option `nfs`."""
     from arrays import names
     from flex import find
-    fleet = node.fleet()
-    blade, _ = find.flash_blade(node, fleet, request.volume, request.array, request.pv)
-    entry = fleet.flash_blade(blade.name)
-    return names.export(entry.nfs_endpoint if entry else blade.name, request.volume)
+    blade, _ = find.flash_blade(node, node.fleet(), request.volume, request.array, request.pv)
+    return names.export(blade.entry.nfs_endpoint, request.volume)
 
 
 def _same(there: "Mount", source: str) -> None:
@@ -123,7 +121,7 @@ def _run_mount(source: str, directory: str, options: list[str]) -> None:
     except CommandFailed as failure:
         if failure.status == command.NO_END:
             raise NeverHappened(f"an answer of NFS server {source.partition(':/')[0]} for {source}", MOUNT) from None
-        if "mount.nfs" in failure.output and "helper" in failure.output or failure.status == command.NOT_INSTALLED:
+        if "helper program" in failure.output and "mount.nfs:" not in failure.output:
             raise NodeLacks("this node cannot mount NFS: install nfs-common (Debian, Ubuntu) or nfs-utils "
                             f"(Red Hat, SUSE); {failure}") from None
         raise

@@ -3,9 +3,6 @@
 The interpreter's own scanner and string writer, which `json` uses too, are enough for what the driver reads and writes.
 """
 
-from _json import encode_basestring_ascii as quoted
-from _json import make_scanner
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +31,7 @@ class _Rules:
 
 def parse(text: str) -> object:
     """The value that `text` is in JSON; ValueError says what is wrong with it."""
+    from _json import make_scanner
     text = text.strip(" \t\r\n")
     try:
         value, end = make_scanner(_Rules)(text, 0)    # type: ignore[arg-type]  # reads attributes
@@ -73,4 +71,7 @@ def _value(value: object) -> str:
 
 def _text(text: str) -> str:
     """Bytes that were no UTF-8 travel in Python as lone surrogates; JSON may not hold them, so they become "?"."""
-    return quoted(text.encode("utf-8", "replace").decode())
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'      # most texts; `init` need not load the writer
+    from _json import encode_basestring_ascii
+    return encode_basestring_ascii(text.encode("utf-8", "replace").decode())

@@ -39,8 +39,10 @@ class Node:
 
 
 def _hostname(paths: "Paths") -> str:
-    try:
-        with open(paths.hostname, encoding="utf-8", errors="replace") as opened:
-            return opened.read().strip() or os.uname().nodename
-    except OSError:
-        return os.uname().nodename
+    for file in (paths.hostname, paths.at("/etc/hostname")):
+        try:
+            with open(file, encoding="utf-8", errors="replace") as opened:
+                return opened.read().strip()
+        except OSError:
+            continue
+    return os.uname().nodename

@@ -99,3 +99,11 @@ class Paths:
     @property
     def log_file(self) -> str:
         return self.root + "/var/log/pure-flex.log"
+
+
+def directory(argument: str) -> str:
+    """kubelet's directory argument without slashes at its end; ConfigError when it is not a whole path."""
+    if not argument.startswith("/") or "\0" in argument or not argument.strip("/"):
+        from arrays.errors import ConfigError
+        raise ConfigError(f"{argument!r} is not a directory of kubelet's: it must begin with / and name one below it")
+    return "/" + argument.strip("/")

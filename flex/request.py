@@ -8,6 +8,7 @@ empty until the fleet was asked. After a restart kubelet rebuilds calls without 
 from arrays import names
 from arrays.errors import ConfigError
 from flex import jsontext
+from flex.paths import directory
 from flex.values import Values
 
 TYPE_CHECKING = False
@@ -87,13 +88,6 @@ def parse(mount_dir: str, text: str, settings: "Settings") -> MountRequest:
         pod="/".join(options[key] for key in (KUBELET + "pod.namespace", KUBELET + "pod.name") if options.get(key)),
         secrets=_secrets(options),
     )
-
-
-def directory(argument: str) -> str:
-    """kubelet's directory argument without slashes at its end; ConfigError when it is not a whole path."""
-    if not argument.startswith("/") or "\0" in argument or not argument.strip("/"):
-        raise ConfigError(f"{argument!r} is not a directory of kubelet's: it must begin with / and name one below it")
-    return "/" + argument.strip("/")
 
 
 def size(text: str, what: str) -> int:

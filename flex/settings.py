@@ -4,15 +4,15 @@ kubelet gives the driver no environment, so the daemon writes the file; the envi
 by hand. Values are looked at when they are asked for: a wrong one breaks the calls that need it, never `init`.
 """
 
-import os
-
-from arrays.errors import ConfigError
-from flex import jsontext
-from flex.paths import Paths
+import posix                # see cli.py
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from arrays.errors import ConfigError
+    from flex.paths import Paths
 
 FILE = ".settings.json"
 FLEET = ".pure.json"
@@ -56,7 +56,7 @@ class Settings:
         """ "ISCSI" or "FC"."""
         text = self._text("PURE_FLASHARRAY_SAN_TYPE").upper()
         if text not in ("ISCSI", "FC"):
-            raise ConfigError(f"PURE_FLASHARRAY_SAN_TYPE={text!r}: write ISCSI or FC (flasharray.sanType)")
+            raise _wrong(f"PURE_FLASHARRAY_SAN_TYPE={text!r}: write ISCSI or FC (flasharray.sanType)")
         return text
 
     @property
@@ -110,21 +110,16 @@ class Settings:
     @property
     def attach(self) -> bool:
         """Whether the attach family is answered. False when it cannot be read: `init` must work whatever happens."""
-        try:
-            return self._flag("PURE_FLEX_ATTACH")
-        except ConfigError:
-            return False
+        return self._flag_or("PURE_FLEX_ATTACH", False)
 
     @property
     def debug(self) -> bool:
-        try:
-            return self._flag("PURE_FLEX_DEBUG")
-        except ConfigError:
-            return True
+        return self._flag_or("PURE_FLEX_DEBUG", True)
 
     @property
-    def paths(self) -> Paths:
+    def paths(self) -> "Paths":
         """Where the machine is; only the environment can move it."""
+        from flex.paths import Paths
         return Paths(self._values.get("PURE_FLEX_ROOT") or "/")
 
     @property
@@ -133,8 +128,8 @@ class Settings:
         named = self._values.get("PURE_DISCOVERY_CONF")
         if named:
             return named
-        beside = os.path.join(self.home, FLEET)
-        return beside if os.path.exists(beside) else self.paths.fleet
+        beside = f"{self.home}/{FLEET}"
+        return beside if posix.access(beside, posix.F_OK) else self.paths.fleet
 
     # Reading one value ------------------------------------------------------------------------------------------------
 
@@ -142,14 +137,19 @@ class Settings:
         if name in self._values:
             return self._values[name].strip()
         if self._complaint:
-            raise ConfigError(self._complaint)
+            raise _wrong(self._complaint)
         return DEFAULTS[name]
 
     def _flag(self, name: str) -> bool:
         text = self._text(name).lower()
         if text not in _YES + _NO:
-            raise ConfigError(f"{name}={text!r}: write true or false")
+            raise _wrong(f"{name}={text!r}: write true or false")
         return text in _YES
+
+    def _flag_or(self, name: str, unreadable: bool) -> bool:
+        """A flag that every call needs: one that cannot be read must not break those that need nothing else."""
+        text = self._values.get(name, "" if self._complaint else DEFAULTS[name]).strip().lower()
+        return text in _YES if text in _YES + _NO else unreadable
 
     def _seconds(self, name: str) -> float:
         """Read "20", "20s", "20sec", "1.5"."""
@@ -160,7 +160,7 @@ class Settings:
         except ValueError:
             seconds = -1.0
         if not 0 <= seconds < 1e7:
-            raise ConfigError(f"{name}={text!r}: write seconds, like 20 or 20sec")
+            raise _wrong(f"{name}={text!r}: write seconds, like 20 or 20sec")
         return seconds
 
     def _words(self, name: str) -> list[str]:
@@ -168,17 +168,23 @@ class Settings:
         return self._text(name).replace(",", " ").split()
 
 
-def read(executable: str, environment: "Mapping[str, str]" = os.environ) -> Settings:
+def read(executable: str, environment: "Mapping[str, str] | None" = None) -> Settings:
     """Settings for the driver started as `executable`: the file beside it, overridden by the environment."""
     home = _home(executable)
-    given = {name: environment[name] for name in DEFAULTS if name in environment}
+    variables = _environment() if environment is None else environment
+    given = {name: variables[name] for name in DEFAULTS if name in variables}
     try:
-        written = _written(os.path.join(home, FILE))
+        written = _written(f"{home}/{FILE}")
     except (OSError, ValueError) as error:
-        return Settings(given, home, f"{os.path.join(home, FILE)} cannot be used: {error}; "
-                        "the pure-flex DaemonSet pod of this node writes it", environment)
+        return Settings(given, home, f"{home}/{FILE} cannot be used: {error}; the pure-flex DaemonSet pod of this node "
+                        "writes it", variables)
     written.pop("PURE_FLEX_ROOT", None)
-    return Settings({**written, **given}, home, environment=environment)
+    return Settings({**written, **given}, home, environment=variables)
+
+
+def _wrong(message: str) -> "ConfigError":
+    from arrays.errors import ConfigError
+    return ConfigError(message)
 
 
 def _written(file: str) -> dict[str, str]:
@@ -187,6 +193,7 @@ def _written(file: str) -> dict[str, str]:
             text = opened.read()
     except (FileNotFoundError, NotADirectoryError):
         return {}
+    from flex import jsontext
     return {name: _as_text(value) for name, value in jsontext.parse_object(text).items() if name in DEFAULTS}
 
 
@@ -199,5 +206,17 @@ def _as_text(value: object) -> str:
 
 def _home(executable: str) -> str:
     """The folder kubelet knows. In the bundle Python runs a script one folder below it."""
-    folder = os.path.dirname(os.path.abspath(executable))
-    return os.path.dirname(folder) if os.path.basename(folder).startswith(RUNTIME) else folder
+    folder = executable.rpartition("/")[0] if "/" in executable else "."
+    if not executable.startswith("/"):
+        folder = f"{posix.getcwd()}/{folder}"
+    above, _, name = folder.rpartition("/")
+    return above if name.startswith(RUNTIME) else folder
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment as text."""
+    if "os" in sys.modules:             # a program that runs us may have changed it there
+        from os import environ
+        return dict(environ)
+    return {name.decode("utf-8", "surrogateescape"): value.decode("utf-8", "surrogateescape")
+            for name, value in posix.environ.items()}

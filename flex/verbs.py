@@ -63,10 +63,10 @@ def mount(settings: "Settings", directory: str, options: str) -> Reply:
 
 
 def unmount(settings: "Settings", directory: str) -> Reply:
-    from flex import request, unmount
+    from flex import paths, unmount
     from flex.machine import Node
     node = Node(settings.paths, settings)
-    mount_dir = request.directory(directory)
+    mount_dir = paths.directory(directory)
     details = _details(node, mount_dir)
     unmount.unmount(mount_dir, node)
     _finish_left_overs(node)

@@ -99,6 +99,7 @@ def _run(argv: "Sequence[str]", shown: "Sequence[str]", timeout: float, inherit:
     if not file:
         raise CommandFailed(shown, NOT_INSTALLED, f"{argv[0]} is not installed on this node")
     streams = [os.pipe(), os.pipe()]
+    child = 0
     try:
         try:
             child = _spawn(file, argv, env, streams, inherit)
@@ -110,6 +111,10 @@ def _run(argv: "Sequence[str]", shown: "Sequence[str]", timeout: float, inherit:
                 os.close(write)
         said = {read: bytearray() for read, _ in streams}
         ended = _follow(child, said, deadline)
+    except BaseException:       # SIGTERM, or our own time is up: nobody waits for this child any more
+        if child:
+            _kill(child)
+        raise
     finally:
         for read, _ in streams:
             os.close(read)
@@ -145,20 +150,16 @@ def _follow(child: int, said: dict[int, bytearray], deadline: Deadline) -> int |
         os.set_blocking(read, False)
         poll.register(read, select.POLLIN)
     still_open = set(said)
-    try:
-        while not deadline.passed():
-            for fd, _ in poll.poll(min(TICK, 1 + int(deadline.left() * 1000)) if still_open else 1):
-                if not _gather(fd, said[fd]):
-                    poll.unregister(fd)
-                    still_open.discard(fd)
-            status = _ended(child)
-            if status is not None:
-                for fd in still_open:
-                    _gather(fd, said[fd])
-                return status
-    except BaseException:       # SIGTERM, or our own time is up: nobody waits for this child any more
-        _kill(child)
-        raise
+    while not deadline.passed():
+        for fd, _ in poll.poll(min(TICK, 1 + int(deadline.left() * 1000)) if still_open else 1):
+            if not _gather(fd, said[fd]):
+                poll.unregister(fd)
+                still_open.discard(fd)
+        status = _ended(child)
+        if status is not None:
+            for fd in still_open:
+                _gather(fd, said[fd])
+            return status
     _kill(child)
     last = Deadline(LAST_WORDS)
     while not last.passed() and _ended(child) is None:

@@ -5,13 +5,11 @@ Reads /proc/self/mountinfo (proc(5)) and never looks at a mount point itself: st
 
 import os
 
-from arrays.errors import CommandFailed
-from flex.node.command import run
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from arrays.errors import CommandFailed
     from flex.paths import Paths
 
 
@@ -94,12 +92,12 @@ def resolved(directory: str) -> str:
 def mount(source: str, directory: str, fstype: str, options: "Sequence[str]", timeout: float) -> None:
     """Mount; CommandFailed in mount(8)'s words."""
     chosen = ("-o", ",".join(options)) if options else ()
-    run("mount", "-t", fstype, *chosen, source, directory, timeout=timeout)
+    _run("mount", "-t", fstype, *chosen, source, directory, timeout=timeout)
 
 
 def bind(source: str, directory: str, options: "Sequence[str]", timeout: float) -> None:
     """Show the directory `source` at `directory` too; util-linux makes it read-only in a second step if asked."""
-    run("mount", "-o", ",".join(("bind", *options)), source, directory, timeout=timeout)
+    _run("mount", "-o", ",".join(("bind", *options)), source, directory, timeout=timeout)
 
 
 def umount(directory: str, timeout: float, lazy: bool = False, force: bool = False) -> None:
@@ -108,7 +106,7 @@ def umount(directory: str, timeout: float, lazy: bool = False, force: bool = Fal
     `force` and `lazy` are for network file systems: for a block device, lazy says done while it is still being written.
     """
     flags = [flag for flag, given in (("-f", force), ("-l", lazy)) if given]
-    run("umount", *flags, directory, timeout=timeout)
+    _run("umount", *flags, directory, timeout=timeout)
 
 
 def users(paths: "Paths", directory: str) -> list[str]:
@@ -123,9 +121,14 @@ def users(paths: "Paths", directory: str) -> list[str]:
     return found
 
 
-def is_busy(failure: CommandFailed) -> bool:
+def is_busy(failure: "CommandFailed") -> bool:
     """Whether umount(8) said that somebody still uses the mount (32; umount.nfs says 16)."""
     return "busy" in failure.output
+
+
+def _run(*argv: str, timeout: float) -> None:
+    from flex.node import command           # many an unmount has nothing to run
+    command.run(*argv, timeout=timeout)
 
 
 def _lines(paths: "Paths") -> list[str]:

@@ -1,7 +1,9 @@
 """Fixtures of the driver's tests: pretend arrays, a pretend node, and the driver as kubelet runs it on that node."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -62,11 +64,9 @@ def blade(sim: Any) -> Any:
 
 
 @pytest.fixture
-def node(sim: Any, tmp_path: Path) -> Iterator[Any]:
-    """A pretend node on the arrays' storage network; afterwards nothing happened on it that destroys data."""
-    from simulator.fabric import LocalFabric
-    from simulator.node import PretendNode
-    with PretendNode(tmp_path / "node1", LocalFabric(sim), name="node1") as machine:
+def node(sim: Any) -> Iterator[Any]:
+    """A pretend node on the arrays' storage network; afterwards nothing has happened on it that destroys data."""
+    with pretend_node(sim, "node1") as machine:
         yield machine
 
 
@@ -74,6 +74,29 @@ def node(sim: Any, tmp_path: Path) -> Iterator[Any]:
 def flex(sim: Any, node: Any, plugin: Path) -> Driver:
     """The driver installed on `node`, with all arrays that the test has asked for before the first call."""
     return InstalledDriver(plugin / "flex", node.environment(), sim)
+
+
+@pytest.fixture
+def node2(sim: Any) -> Iterator[Any]:
+    """A second node on the same storage network."""
+    with pretend_node(sim, "node2") as machine:
+        yield machine
+
+
+@pytest.fixture
+def flex2(sim: Any, node2: Any, plugin: Path) -> Driver:
+    """The driver installed on `node2`."""
+    return InstalledDriver(plugin / "flex", node2.environment(), sim)
+
+
+@contextmanager
+def pretend_node(sim: Any, name: str) -> Iterator[Any]:
+    """A node in a folder with a short name: multipathd's socket bears it, and 108 bytes are all there is."""
+    from simulator.fabric import LocalFabric
+    from simulator.node import PretendNode
+    with TemporaryDirectory(prefix="node") as folder, PretendNode(folder, LocalFabric(sim), name=name) as machine:
+        yield machine
+        assert (machine.alarms, machine.failures) == ([], [])
 
 
 class InstalledDriver(Driver):

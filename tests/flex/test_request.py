@@ -137,7 +137,7 @@ def test_what_is_no_object_is_a_complaint(text: str) -> None:
 @pytest.mark.parametrize("directory", ["", "x", "/", "///", "a/b", "/a\0b"])
 def test_what_is_no_directory_of_kubelets_is_a_complaint(directory: str) -> None:
     with pytest.raises(ConfigError, match="is not a directory of kubelet's"):
-        request.directory(directory)
+        parse({}, directory)
 
 
 @pytest.mark.parametrize("given, size", [("", 0), ("0", 0), ("2147483648", 2 ** 31)])
@@ -166,6 +166,8 @@ def test_our_reader_takes_what_json_takes(text: str) -> None:
     try:
         wanted = json.loads(text)
     except ValueError:
+        wanted = ValueError
+    if wanted is ValueError or text.strip() in ("NaN", "Infinity", "-Infinity"):     # which are Python's, not JSON's
         with pytest.raises(ValueError):
             jsontext.parse(text)
     else:
