@@ -1,13 +1,16 @@
-"""The arrays' guest, seen from the tests: the bare target for the bare sequences, the NFS server, its faults."""
+"""The arrays' guest, seen from the tests: pretend arrays with real data, the bare target, their faults."""
 
 import itertools
+import time
 from typing import Any
 
 from tests.lab.guest.machine import Guest
-from tests.lab.lab import PORTALS
+from tests.lab.lab import ARRAY_ADDRESS, NFS_ADDRESS, PORTALS
 
 INSIDE = "tests.lab.inside.arrays"
+FLEET = "tests.lab.inside.fleet"
 BARE_TARGET = "iqn.2010-06.com.purestorage:flasharray.ba4e000000000001"
+GiB = 1 << 30
 
 
 class Arrays:
@@ -15,20 +18,34 @@ class Arrays:
 
     def __init__(self, guest: Guest) -> None:
         self.guest = guest
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(int(time.time()) % 10**7)      # fresh names in a kept lab too
+        self.flash_array = FlashArray(self, "fa1")
+        self.foreign = FlashArray(self, "foreign")
+        self.flash_blade = FlashBlade(self, "fb1")
 
-    def prepare(self) -> None:
+    def find(self) -> None:
+        """Nothing to prepare: an earlier process did."""
+        for array in (self.flash_array, self.foreign):
+            array.iqn = array.ask("iqn")
+
+    def prepare(self, initiators: list[str]) -> None:
+        """Disks, target and NFS server; then the simulator with the fleet of the tests and an array of somebody else."""
         self.call("prepare", "/dev/vdc")
         self.call("bare", BARE_TARGET, list(PORTALS))
-
-    def know(self, initiator: str) -> None:
-        """Let an initiator log in everywhere, as an array lets any."""
-        self.call("know", initiator)
+        for initiator in initiators:
+            self.call("know", initiator)
+        self.fleet("start", ARRAY_ADDRESS)
+        for array in (self.flash_array, self.foreign):
+            array.iqn = self.fleet("add_flash_array", array.name, list(PORTALS), initiators)
+        self.fleet("add_flash_blade", self.flash_blade.name, NFS_ADDRESS)
 
     def call(self, function: str, *args: Any, wait: float = 60.0, **kwargs: Any) -> Any:
         return self.guest.call(f"{INSIDE}:{function}", *args, wait=wait, **kwargs)
 
-    def bare_volume(self, size: int = 1 << 30) -> "BareVolume":
+    def fleet(self, function: str, *args: Any, wait: float = 60.0, **kwargs: Any) -> Any:
+        return self.guest.call(f"{FLEET}:{function}", *args, wait=wait, **kwargs)
+
+    def bare_volume(self, size: int = GiB) -> "BareVolume":
         """A fresh volume that no array's bookkeeping knows."""
         serial = f"BA4E{next(self._numbers):020X}"
         self.call("bare_volume", serial, size)
@@ -50,3 +67,90 @@ class BareVolume:
 
     def resize(self, size: int) -> None:
         self.arrays.call("bare_resize", self.serial, size)
+
+
+class FlashArray:
+    """One pretend FlashArray: what its owner sees and does (simulator/flasharray.py), from outside the guest."""
+
+    iqn: str
+
+    def __init__(self, arrays: Arrays, name: str) -> None:
+        self.arrays, self.name = arrays, name
+        self._numbers = itertools.count(int(time.time()) % 10**7)
+
+    def ask(self, attribute: str, *args: Any, **kwargs: Any) -> Any:
+        return self.arrays.fleet("ask", self.name, attribute, *args, **kwargs)
+
+    def new_volume(self, size: int = GiB, name: str = "") -> "Volume":
+        """A volume as the provisioner makes it: prefix and PV name."""
+        pv = name or f"pvc-{self.name}-{next(self._numbers):04d}"
+        made = self.ask("add_volume", f"k8s-{pv}", size)
+        return Volume(self, pv, made["serial"])
+
+    def fault(self, **what: Any) -> None:
+        self.arrays.fleet("add_fault", self.name, **what)
+
+    def clear_faults(self) -> None:
+        self.arrays.fleet("clear_faults", self.name)
+
+    def portal(self, portal: str, state: str) -> None:
+        self.ask("set_portal", portal, state)
+
+
+class Volume:
+    """A volume of a FlashArray and the PersistentVolume that stands for it."""
+
+    def __init__(self, array: FlashArray, pv: str, serial: str) -> None:
+        self.array, self.pv, self.serial = array, pv, serial
+        self.name = f"k8s-{pv}"
+        self.wwid = f"3624a9370{serial.lower()}"
+
+    def options(self, **more: str) -> dict[str, str]:
+        """The PV's options (design.md 3.3)."""
+        return {"backend": "block", "namespace": "k8s", "volume": self.name, "access": "ReadWriteOnce", **more}
+
+    @property
+    def connections(self) -> dict[str, int]:
+        """Host -> LUN."""
+        found: dict[str, int] = self.array.ask("connections", self.name)
+        return found
+
+    @property
+    def size(self) -> int:
+        return int(self.array.ask("volume", self.name)["size"])
+
+
+class FlashBlade:
+    """One pretend FlashBlade with a real NFS server behind it."""
+
+    def __init__(self, arrays: Arrays, name: str) -> None:
+        self.arrays, self.name = arrays, name
+        self._numbers = itertools.count(int(time.time()) % 10**7)
+
+    def ask(self, attribute: str, *args: Any, **kwargs: Any) -> Any:
+        return self.arrays.fleet("ask", self.name, attribute, *args, **kwargs)
+
+    def new_file_system(self, **more: Any) -> "FileSystem":
+        pv = f"pvc-{self.name}-{next(self._numbers):04d}"
+        self.ask("add_file_system", f"k8s-{pv}", GiB, **more)
+        self.export()
+        return FileSystem(self, pv)
+
+    def export(self) -> None:
+        """Bring the NFS server in line with the blade's state."""
+        self.arrays.fleet("export_all", self.name)
+
+    def dark(self, dark: bool) -> None:
+        """The data address answers nothing, or again."""
+        self.arrays.fleet("nfs_dark", NFS_ADDRESS, dark)
+
+
+class FileSystem:
+    """A file system of a FlashBlade and the PersistentVolume that stands for it."""
+
+    def __init__(self, blade: FlashBlade, pv: str) -> None:
+        self.blade, self.pv, self.name = blade, pv, f"k8s-{pv}"
+
+    def options(self, **more: str) -> dict[str, str]:
+        return {"backend": "file", "namespace": "k8s", "volume": self.name, "nfs": f"{NFS_ADDRESS}:/{self.name}",
+                "access": "ReadWriteMany", **more}

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.lab.guest import build, dependencies, wires
@@ -22,25 +23,32 @@ NOT_NEEDED_INSIDE = ("provisioner", "daemonset", "cluster", "bench", "kubernetes
 ARRAY_ADDRESS = "198.51.100.10"
 NFS_ADDRESS = "198.51.100.20"
 PORTALS = ("192.0.2.10:3260", "192.0.2.138:3260")
+KEPT = build.CACHE / "kept"
 SCRATCH = 40 << 30                           # bytes of the arrays' disk; a sparse file
 
 
 class Lab:
     """All machines of a run; a context manager that leaves nothing behind."""
 
-    def __init__(self, nodes: int = 2, memory: int = 1024) -> None:
+    def __init__(self, nodes: int = 2, memory: int = 1024, kept: bool = False) -> None:
+        """`kept`: the guests stay when this process ends, and are found again by the next (for work on the tests)."""
         image = build.image()
-        self.directory = Path(tempfile.mkdtemp(prefix="pure-flex-lab-"))
+        self.kept = kept
+        self.directory = KEPT if kept else Path(tempfile.mkdtemp(prefix="pure-flex-lab-"))
+        self.found = kept and KEPT.exists()
+        self.directory.mkdir(exist_ok=True)
         names = [f"node{n}" for n in range(1, nodes + 1)]
         deps = Disk(dependencies.disk())
         scratch = self.directory / "scratch.img"
-        scratch.touch()
-        os.truncate(scratch, SCRATCH)
+        if not self.found:
+            scratch.touch()
+            os.truncate(scratch, SCRATCH)
         self.arrays = Guest("arrays", image, self.directory / "arrays", wires.hub_side(self.directory, names),
-                            (deps, Disk(scratch, read_only=False)), memory=memory)
+                            (deps, Disk(scratch, read_only=False)), memory=memory, outlives=kept)
         self.nodes = [Guest(name, image, self.directory / name, wires.spoke_side(self.directory, name, n), (deps,),
-                            memory=memory) for n, name in enumerate(names, 1)]
+                            memory=memory, outlives=kept) for n, name in enumerate(names, 1)]
         self.seconds: dict[str, float] = {}
+        self.after_boot: Callable[[Node], None] = Node.prepare
 
     @property
     def guests(self) -> list[Guest]:
@@ -48,7 +56,7 @@ class Lab:
 
     def __enter__(self) -> "Lab":
         try:
-            self.start()
+            self.find() if self.found else self.start()
         except BaseException:
             self.keep_consoles()
             self.stop()
@@ -56,7 +64,16 @@ class Lab:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        if not self.kept:
+            self.stop()
+
+    def find(self) -> None:
+        """Speak to the guests of an earlier run again, with today's code on the nodes."""
+        for guest in self.guests:
+            guest.wait(20)
+        for guest in self.guests[1:]:
+            self.put_checkout(guest)
+            guest.renew_agent()
 
     def start(self) -> None:
         """Switch all on, give them code and addresses."""
@@ -80,7 +97,7 @@ class Lab:
         """Power cut and reboot of a node, up to its daemons."""
         node.guest.reset()
         self.furnish(node.number, node.guest)
-        node.prepare()
+        self.after_boot(node)
 
     def put_checkout(self, guest: Guest) -> None:
         guest.put("/opt/checkout", *(CHECKOUT / room for room in ROOMS), leave_out=NOT_NEEDED_INSIDE)

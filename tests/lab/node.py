@@ -70,6 +70,9 @@ class Node:
     guest: Guest
     number: int
     settings: dict[str, str] = field(default_factory=dict)
+    foreign: list[str] = field(default_factory=list)     # words by which others' devices are told from ours
+    _before: tuple[str, ...] = ()                        # what the driver is run under
+    untouchable: list[list[str]] = field(default_factory=list)       # others' devices, as found at the boot
 
     @property
     def name(self) -> str:
@@ -108,14 +111,25 @@ class Node:
     # ---- what it holds
 
     def view(self, **counts: int) -> Mapping[str, Any]:
-        """Sessions, paths, maps and mounts; given counts are waited for, briefly."""
-        view: Mapping[str, Any] = self.call("wait_view", 5.0, **counts) if counts else self.call("view")
+        """Sessions, paths, maps and mounts that are not foreign; given counts are waited for, briefly."""
+        view: Mapping[str, Any] = self.call("wait_view", self.foreign, 5.0, **counts)
         return view
+
+    def foreign_identity(self) -> list[list[str]]:
+        """Others' devices, with what would change if anybody removed and found them again."""
+        found: list[list[str]] = self.call("identity", self.foreign)
+        return found
+
+    def clean(self) -> None:
+        """Make a clean table after a failed test, so that the next one is judged by itself."""
+        self.call("clean", self.foreign, wait=90.0)
+        self.sh("rm -rf /var/lib/pure-flex /run/pure-flex")
 
     # ---- the driver
 
-    def install_driver(self, pure_json: Mapping[str, Any]) -> None:
+    def install_driver(self, pure_json: Mapping[str, Any], ca: str) -> None:
         """Put executable, fleet and settings where the daemon puts them."""
+        self.guest.write("/etc/pure/ca.pem", ca)
         self.guest.write(f"{PLUGIN}/flex", LAUNCHER, mode=0o755)
         self.guest.write(f"{PLUGIN}/.pure.json", json.dumps(pure_json), mode=0o600)
         self.set()
@@ -127,7 +141,7 @@ class Node:
     def flex(self, *argv: str, env: Mapping[str, str] | None = None, timeout: float = CALL_TIMEOUT) -> Answer:
         """One call-out as kubelet makes it: both streams together must be one JSON object."""
         began = time.monotonic()
-        done = self.guest.run(f"{PLUGIN}/flex", *argv, env=dict(env or {}), timeout=timeout, allow=None)
+        done = self.guest.run(*self._before, f"{PLUGIN}/flex", *argv, env=dict(env or {}), timeout=timeout, allow=None)
         seconds = time.monotonic() - began
         try:
             whole = json.loads(done.text)
@@ -135,6 +149,17 @@ class Node:
             raise AssertionError(f"{self.name}: flex {shlex.join(argv)} ended with {done.status} and said "
                                  f"{done.text!r}, which kubelet cannot read") from None
         return Answer(whole["status"], whole.get("message", ""), seconds, whole, done.status)
+
+    def spawns(self, call: Callable[[], Answer]) -> list[str]:
+        """The programs that a successful call-out started: successful execs of its whole process tree."""
+        self._before = ("strace", "-f", "-qq", "-e", "trace=execve", "-e", "signal=none", "-s", "200", "-o", "/tmp/execs")
+        try:
+            answer = call()
+        finally:
+            self._before = ()
+        assert answer.status == "Success", answer
+        lines = [line for line in self.guest.read("/tmp/execs").splitlines() if line.endswith("= 0")]
+        return [line for line in lines if f'"{PLUGIN}/flex"' not in line]
 
     def mount(self, pod: str, pv: str, options: Mapping[str, str], **more: Any) -> Answer:
         """kubelet's mount of one PV for one pod; `options` are the PV's."""

@@ -5,6 +5,7 @@ LIO's access list of the initiator; counters are those of the loop device under 
 """
 
 import os
+import shutil
 from collections.abc import Sequence
 
 from simulator.planes import FilePlane
@@ -58,3 +59,13 @@ class LioPlane(FilePlane):
     def hide(self, array: str, initiator: str, lun: int, serial: str) -> None:
         super().hide(array, initiator, lun, serial)
         self._groups[array].hide(initiator, lun, self._devices[serial])
+
+    def create_export(self, blade: str, name: str) -> str | None:
+        """A directory that the NFS server shows as server:/<name>; who may mount it is in the export rules."""
+        path = self.directory / "exports" / name
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o777)
+        return str(path)
+
+    def remove_export(self, blade: str, name: str) -> None:
+        shutil.rmtree(self.directory / "exports" / name, ignore_errors=True)

@@ -66,9 +66,11 @@ class Guest:
     nets: Sequence[str] = ()
     disks: Sequence[Disk] = ()
     memory: int = 1024                       # MiB
+    outlives: bool = False                   # whether it stays when its starter ends
     _process: subprocess.Popen[bytes] | None = None
     _agent: "Agent | None" = None
     booted_in: float = field(default=0.0, init=False)
+    _on: float = field(default_factory=time.monotonic, init=False)
 
     # ---- power
 
@@ -78,7 +80,7 @@ class Guest:
         self._on = time.monotonic()
         with (self.directory / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(self._argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                             preexec_fn=_die_with_parent)
+                                             preexec_fn=_leave_group if self.outlives else _die_with_parent)
 
     def wait(self, timeout: float = BOOT_TIMEOUT) -> None:
         """Wait until the agent answers."""
@@ -117,10 +119,12 @@ class Guest:
     def stop(self) -> None:
         """End QEMU, politely first; no guest state is kept."""
         self._forget_agent()
+        if self._process is None and not self.outlives:
+            return
+        with contextlib.suppress(OSError, GuestFailed, ValueError):
+            self.qmp("quit", patience=1.0)
         if self._process is None:
             return
-        with contextlib.suppress(OSError, GuestFailed):
-            self.qmp("quit")
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
@@ -128,9 +132,9 @@ class Guest:
             self._process.wait(10)
         self._process = None
 
-    def qmp(self, command: str, **arguments: Any) -> Any:
+    def qmp(self, command: str, patience: float = 10.0, **arguments: Any) -> Any:
         """One command on the machine's control socket (QEMU Machine Protocol)."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + patience
         while True:
             with socket.socket(socket.AF_UNIX) as wire:
                 wire.settimeout(10)
@@ -148,7 +152,9 @@ class Guest:
         return (self.directory / "console.log").read_text(errors="replace")
 
     def _alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        if self._process is None:
+            return self.outlives             # started by an earlier process: its sockets tell
+        return self._process.poll() is None
 
     def _forget_agent(self) -> None:
         if self._agent is not None:
@@ -338,4 +344,8 @@ def _wanted(info: tarfile.TarInfo, leave_out: Sequence[str]) -> tarfile.TarInfo 
 def _die_with_parent() -> None:
     """In the child, before exec: SIGKILL when the lab's process ends, however it ends; no Ctrl-C of ours."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _leave_group()
+
+
+def _leave_group() -> None:
     os.setpgid(0, 0)

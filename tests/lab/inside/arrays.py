@@ -22,6 +22,7 @@ def prepare(disk: str) -> None:
 def serve_nfs() -> None:
     """NFSv3 and v4 with names as on a FlashBlade: /fs/<name> is mounted as server:/<name>."""
     os.makedirs(f"{VOLUMES}/exports", exist_ok=True)
+    os.makedirs("/etc/exports.d", exist_ok=True)
     _run("mount", "--bind", f"{VOLUMES}/exports", EXPORTS)
     with open("/etc/nfs.conf", "w") as file:
         file.write(f"[exports]\nrootdir={EXPORTS}\n[mountd]\nmanage-gids=n\n")
@@ -39,7 +40,6 @@ def serve_nfs() -> None:
 
 def export(name: str, rules: str) -> None:
     """Export /fs/<name>; the rules are in a FlashBlade's spelling, which is exportfs's own."""
-    os.makedirs("/etc/exports.d", exist_ok=True)
     os.makedirs(f"{EXPORTS}/{name}", exist_ok=True)
     with open(f"/etc/exports.d/{name}.exports", "w") as file:
         file.write(f"/{name} {rules}\n")

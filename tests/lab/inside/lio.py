@@ -7,6 +7,7 @@ device is an iblock over a loop device, so that /sys/block/loopN/stat counts wha
 import contextlib
 import fcntl
 import os
+import re
 import subprocess
 import time
 
@@ -139,12 +140,15 @@ def firewall(portal: str, dark: bool) -> None:
     """Drop what comes for a portal ("192.0.2.10:3260"), or let it in again: sessions stall, nothing is refused."""
     host, port = portal.rsplit(":", 1)
     family = "ip6" if ":" in host else "ip"
-    table = f"dark-{host.strip('[]').replace(':', '-').replace('.', '-')}-{port}"
+    table = "dark_" + re.sub(r"\W+", "_", f"{host.strip('[]')}_{port}")
     rules = f"add table inet {table}\ndelete table inet {table}\n"
     if dark:
-        rules += (f"table inet {table} {{ chain in {{ type filter hook input priority 0; "
-                  f"{family} daddr {host.strip('[]')} tcp dport {port} drop; }} }}\n")
-    subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
+        rules += f"add table inet {table}\n"
+        rules += (f"add chain inet {table} in {{ type filter hook input priority 0; }}\n"
+                  f"add rule inet {table} in {family} daddr {host.strip('[]')} tcp dport {port} drop\n")
+    done = subprocess.run(["nft", "-f", "-"], input=rules, text=True, capture_output=True)
+    if done.returncode:
+        raise RuntimeError(f"nft: {done.stderr}")
 
 
 def patiently(action) -> None:

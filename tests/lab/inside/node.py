@@ -1,5 +1,6 @@
 """A guest as a node: its daemons, and what its kernel holds, read from sysfs and mountinfo."""
 
+import contextlib
 import glob
 import os
 import socket
@@ -104,19 +105,55 @@ def mounts() -> list[dict]:
     return found
 
 
-def view() -> dict:
-    """Everything at once: one trip instead of four."""
-    return {"sessions": sessions(), "paths": paths(), "maps": maps(), "mounts": mounts()}
+def view(foreign: list[str]) -> dict:
+    """Everything at once, without what belongs to others: names of their targets, serials, directories."""
+    return {"sessions": [each for each in sessions() if not _of(each["target"], foreign)],
+            "paths": [each for each in paths() if not _of(each["wwid"], foreign)],
+            "maps": [each for each in maps() if not _of(each["uuid"], foreign)],
+            "mounts": [each for each in mounts() if not _of(each["directory"], foreign)]}
 
 
-def wait_view(timeout: float, **counts: int) -> dict:
+def wait_view(foreign: list[str], timeout: float, **counts: int) -> dict:
     """The view as soon as it has so many sessions, paths, maps or mounts; the last one seen when it never has."""
     deadline = time.monotonic() + timeout
     while True:
-        now = view()
+        now = view(foreign)
         if all(len(now[key]) == count for key, count in counts.items()) or time.monotonic() > deadline:
             return now
         time.sleep(0.05)
+
+
+def identity(foreign: list[str]) -> list[list[str]]:
+    """What of others' devices must never change: each path and map with the kernel's number of its making."""
+    found = [[each["address"], each["device"], each["wwid"], _read(f"/sys/block/{each['device']}", "diskseq")]
+             for each in paths() if _of(each["wwid"], foreign)]
+    found += [[each["name"], each["device"], each["uuid"], _read(f"/sys/block/{each['device']}", "diskseq")]
+              for each in maps() if _of(each["uuid"], foreign)]
+    found += [["mounted", each["directory"], each["source"], ""] for each in mounts() if _of(each["directory"], foreign)]
+    return sorted(found)
+
+
+def clean(foreign: list[str]) -> None:
+    """Unmount, remove maps and paths, by force where they resist."""
+    now = view(foreign)
+    for each in now["maps"]:
+        _quietly("multipathd", "disablequeueing", "map", each["name"])
+    for each in reversed(now["mounts"]):
+        _quietly("umount", "-l" if each["fs"].startswith("nfs") else "-v", each["directory"])
+    for each in now["maps"]:
+        _quietly("multipath", "-R", "5", "-f", each["name"])
+    for each in now["paths"]:
+        with contextlib.suppress(OSError), open(f"/sys/block/{each['device']}/device/delete", "w") as file:
+            file.write("1")
+
+
+def _quietly(*argv: str) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(argv, capture_output=True, timeout=15)
+
+
+def _of(text: str, parts: list[str]) -> bool:
+    return any(part in text for part in parts)
 
 
 def _size(device: str) -> int:

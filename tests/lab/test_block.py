@@ -1,0 +1,120 @@
+"""FlashArray volumes on one node: mounts, repeats, file systems, and what must be left when all is released."""
+
+import pytest
+
+from tests.lab.arrays import FlashArray, GiB
+from tests.lab.node import Node
+
+SUCCESS = "Success"
+
+
+def test_mount_write_unmount(node1: Node, array: FlashArray):
+    """A fresh volume becomes an xfs on a map of two paths; after unmount nothing of it is on the node or the array."""
+    volume = array.new_volume()
+    answer = node1.mount("pod", volume.pv, volume.options())
+    assert answer.status == SUCCESS, answer
+    view = node1.view(paths=2)
+    assert [path["wwid"] for path in view["paths"]] == [f"naa.{volume.wwid[1:]}"] * 2
+    held, = view["maps"]
+    assert held["uuid"] == f"mpath-{volume.wwid}" and len(held["slaves"]) == 2
+    mount, = view["mounts"]
+    assert (mount["fs"], mount["directory"]) == ("xfs", node1.directory("pod", volume.pv))
+    assert list(volume.connections) == ["node1"]
+
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
+    view = node1.view()
+    assert (view["paths"], view["maps"], view["mounts"]) == ([], [], [])
+    assert volume.connections == {}
+
+
+@pytest.mark.parametrize("fs", ["ext4", "xfs", "btrfs"])
+def test_file_systems_keep_their_data(node1: Node, array: FlashArray, fs: str):
+    """Made once with the class's mkfs and mount options; mounted again with the data in it."""
+    volume = array.new_volume()
+    create = {"xfs": "-q -m reflink=0", "ext4": "-q -m 2", "btrfs": "-q"}[fs]
+    options = {**volume.options(createOptions=create, mountOptions="noatime,discard"), "kubernetes.io/fsType": fs}
+    directory = node1.directory("pod", volume.pv)
+    assert node1.mount("pod", volume.pv, options).status == SUCCESS
+    node1.sh(f"echo hello > '{directory}/hello'")
+    mount, = node1.view()["mounts"]
+    assert mount["fs"] == fs and "noatime" in mount["options"] and "discard" in mount["options"]
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
+
+    assert node1.mount("pod", volume.pv, options).status == SUCCESS
+    assert node1.sh(f"cat '{directory}/hello'") == "hello\n"
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
+
+
+@pytest.mark.parametrize("first, second", [("one", "two"), ("two", "one")])
+def test_two_pods_of_a_node_share_a_volume(node1: Node, array: FlashArray, first: str, second: str):
+    """Released when the last goes, in whichever order; a repeated call changes nothing."""
+    volume = array.new_volume()
+    for pod in ("one", "two", "one"):
+        assert node1.mount(pod, volume.pv, volume.options()).status == SUCCESS
+    assert len(node1.view()["mounts"]) == 2
+    node1.sh(f"echo hello > '{node1.directory('one', volume.pv)}/hello'")
+    for _ in range(2):
+        assert node1.unmount(first, volume.pv).status == SUCCESS
+    assert node1.sh(f"cat '{node1.directory(second, volume.pv)}/hello'") == "hello\n"
+    assert list(volume.connections) == ["node1"]
+    for _ in range(2):
+        assert node1.unmount(second, volume.pv).status == SUCCESS
+    assert volume.connections == {}
+
+
+def test_read_only_mounts_write_nothing(node1: Node, array: FlashArray):
+    """A blank volume is not formatted for a reader; one with data is mounted ro."""
+    volume = array.new_volume()
+    read_only = {**volume.options(), "kubernetes.io/readwrite": "ro"}
+    answer = node1.mount("pod", volume.pv, read_only)
+    assert answer.status == "Failure" and "read-only" in answer.message
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
+    assert node1.mount("pod", volume.pv, volume.options()).status == SUCCESS
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
+    assert node1.mount("pod", volume.pv, read_only).status == SUCCESS
+    mount, = node1.view()["mounts"]
+    assert mount["options"].startswith("ro,")
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
+
+
+def test_another_file_system_than_asked_for_is_refused_and_kept(node1: Node, array: FlashArray):
+    """xfs inside, ext4 wanted: Failure naming both, and the xfs is still there."""
+    volume = array.new_volume()
+    assert node1.mount("pod", volume.pv, volume.options()).status == SUCCESS
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
+    answer = node1.mount("pod", volume.pv, {**volume.options(), "kubernetes.io/fsType": "ext4"})
+    assert answer.status == "Failure" and "xfs" in answer.message and "ext4" in answer.message
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
+    assert node1.mount("pod", volume.pv, volume.options()).status == SUCCESS
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
+
+
+def test_a_volume_of_random_bytes_is_never_formatted(node1: Node, node2: Node, array: FlashArray):
+    """blkid calls it empty; the driver reads it and refuses. The bytes are still there afterwards."""
+    volume = array.new_volume()
+    array.arrays.guest.sh(f"dd if=/dev/urandom of={array.ask('volume', volume.name)['file']} bs=64k count=1 conv=notrunc"
+                          " 2>/dev/null; sync")
+    before = array.arrays.guest.sh(f"md5sum {array.ask('volume', volume.name)['file']}").out
+    answer = node1.mount("pod", volume.pv, volume.options())
+    assert answer.status == "Failure", answer
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
+    assert array.arrays.guest.sh(f"md5sum {array.ask('volume', volume.name)['file']}").out == before
+
+
+def test_unmount_of_what_was_never_mounted_is_done(node1: Node):
+    """kubelet asks for a directory that nobody knows: Success."""
+    assert node1.unmount("pod", "pvc-never").status == SUCCESS
+
+
+def test_no_process_more_than_needed(node1: Node, array: FlashArray):
+    """On a logged-in node: at most three spawns for attach + mount (blkid, mkfs, mount), two for unmount + detach."""
+    warm = array.new_volume()
+    assert node1.mount("pod", warm.pv, warm.options()).status == SUCCESS
+    volume = array.new_volume(2 * GiB)
+    directory = node1.directory("pod", volume.pv)
+    mounted = node1.spawns(lambda: node1.mount("pod", volume.pv, volume.options()))
+    assert len(mounted) <= 3, mounted
+    again = node1.spawns(lambda: node1.unmount("pod", volume.pv))
+    assert len(again) <= 2, again
+    assert not any(directory in mount["directory"] for mount in node1.view()["mounts"])
+    assert node1.unmount("pod", warm.pv).status == SUCCESS
