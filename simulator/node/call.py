@@ -21,7 +21,7 @@ class Call:
     directory: str = "/"                       # working directory of the caller
     out: list[str] = field(default_factory=list)
     err: list[str] = field(default_factory=list)
-    run: list[str] | None = None               # set: the caller runs this real program in the tool's place
+    run: Callable[[list[str]], int | None] = lambda argv: None      # let the caller run a real program; its status
 
     @property
     def tool(self) -> str:

@@ -28,7 +28,7 @@ class DiskTools:
 
     # -- finding and waiting
 
-    def disk(self, call: Call, name: str, status: int, text: str) -> Disk:
+    def disk(self, name: str, status: int, text: str) -> Disk:
         """The device of a path; waits while its I/O waits, as anything that opens it does."""
         if (found := self._find(name)) is None:
             raise ToolFails(status, text)
@@ -49,7 +49,7 @@ class DiskTools:
         options, names = split(call.argv[1:], with_value="-o -s -c -u -n -t -L -U -O -S")
         if not names:
             return 2
-        found = self.disk(call, names[0], 2, "")
+        found = self.disk(names[0], 2, "")
         self.take_time(call)
         if found.file is None:
             return 2                       # every read fails, and it says "nothing here" (fact 1)
@@ -71,7 +71,7 @@ class DiskTools:
     def wipefs(self, call: Call) -> int:
         """wipefs DEVICE: list signatures."""
         _, names = split(call.argv[1:], with_value="-t -o -O")
-        found = self.disk(call, names[0] if names else "", 1, f"wipefs: error: {names[:1]}: probing initialization failed")
+        found = self.disk(names[0] if names else "", 1, f"wipefs: error: {names[:1]}: probing initialization failed")
         if found.file is not None:
             with opened(found.file, os.O_RDONLY) as fd:
                 for mark in formats.signatures(fd):
@@ -92,7 +92,7 @@ class DiskTools:
         options, names = split(argv, with_value=WITH_VALUE[tool], flags=FLAGS[tool], tool=f"mkfs.{kind}")
         if len(names) != 1:
             raise ToolFails(1, f"Usage: mkfs.{kind} [options] device")
-        found = self.disk(call, names[0], 1, f"mkfs.{kind}: cannot open {names[0]}: No such file or directory")
+        found = self.disk(names[0], 1, f"mkfs.{kind}: cannot open {names[0]}: No such file or directory")
         self._refuse_mkfs(kind, found, names[0], forced=bool({"-f", "-F", "--force"} & options.keys()))
         self._write_fs(call, found, kind, options)
         if "-q" not in options:
@@ -131,7 +131,7 @@ class DiskTools:
         options, names = split(call.argv[1:], with_value=WITH_VALUE["fsck"])
         if not names:
             return 16
-        found = self.disk(call, names[0], 8, f"fsck: error: {names[0]}: No such file or directory")
+        found = self.disk(names[0], 8, f"fsck: error: {names[0]}: No such file or directory")
         if found.file is None:
             raise ToolFails(8, f"fsck: Input/output error while trying to open {names[0]}")
         if (fs := self._mounts.fs_of(found)) and not fs.read_only:
@@ -172,7 +172,7 @@ class DiskTools:
     def resize2fs(self, call: Call) -> int:
         """resize2fs DEVICE: to the device's size; a file system that is not mounted wants e2fsck first."""
         _, names = split(call.argv[1:], with_value="-d -S -z")
-        found = self.disk(call, names[0] if names else "", 1, "resize2fs: No such file or directory")
+        found = self.disk(names[0] if names else "", 1, "resize2fs: No such file or directory")
         fs = self._mounts.fs_of(found)
         if fs is None:
             return self._grow_unmounted(call, found, names[0])

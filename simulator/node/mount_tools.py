@@ -47,7 +47,7 @@ class MountTools:
             return 0
         if len(names) != 2:
             raise ToolFails(FAILED if len(names) == 1 else 1, f"mount: {names[0]}: can't find in /etc/fstab.")
-        source, directory = names[0], os.path.normpath(names[1])
+        source, directory = names[0], os.path.realpath(names[1])
         chosen = option_list(call.argv) + (["ro"] if {"-r", "--read-only"} & options.keys() else [])
         if not os.path.isdir(directory):
             raise ToolFails(FAILED, f"mount: {directory}: mount point does not exist.")
@@ -57,7 +57,7 @@ class MountTools:
         if "remount" in chosen:
             return self._remount(directory, chosen)
         if fstype.startswith("nfs") or not fstype and nfs.looks_like(source):
-            return self._nfs.mount(call, source, directory, chosen, fstype or "nfs")
+            return self._mount_nfs(call, source, directory, chosen, fstype or "nfs")
         if fstype == "tmpfs":
             self._mounts.add("0:50", directory, "tmpfs", source, ["rw"])
             return 0
@@ -68,10 +68,19 @@ class MountTools:
         _, names = split(call.argv[1:], with_value="-o")
         if len(names) != 2:
             raise ToolFails(1, "usage: mount.nfs remotetarget dir [-rvVwfnsh] [-o nfsoptions]")
-        return self._nfs.mount(call, names[0], os.path.normpath(names[1]), option_list(call.argv), call.tool[6:])
+        return self._mount_nfs(call, names[0], os.path.realpath(names[1]), option_list(call.argv), call.tool[6:])
+
+    def _mount_nfs(self, call: Call, source: str, directory: str, options: list[str], fstype: str) -> int:
+        export = self._nfs.grant(call, source, directory, options, fstype)
+        visible = self._mounts.at(directory)
+        if visible and visible[-1].source == source:
+            return 0                                   # the same export again: one entry, status 0
+        self._mounts.add("0:60", directory, export.fstype, source, export.options,
+                         export=export.directory, server=export.server)
+        return 0
 
     def _bind(self, source: str, directory: str) -> int:
-        under = self._mounts.holding(os.path.normpath(source))
+        under = self._mounts.holding(os.path.realpath(source))
         assert under
         self._mounts.add(under.device, directory, under.fstype, under.source, under.options,
                          fs=under.fs, export=under.export, server=under.server)
@@ -87,7 +96,7 @@ class MountTools:
         return 0
 
     def _block(self, call: Call, source: str, directory: str, fstype: str, chosen: list[str]) -> int:
-        disk = self._disks.disk(call, source, FAILED, f"mount: {directory}: special device {source} does not exist.")
+        disk = self._disks.disk(source, FAILED, f"mount: {directory}: special device {source} does not exist.")
         self._disks.take_time(call)
         if getattr(disk, "map", None):
             raise ToolFails(FAILED, f"mount: {directory}: {source} already mounted or mount point busy.")
@@ -101,7 +110,8 @@ class MountTools:
         elif fs.read_only != ("ro" in chosen):
             raise ToolFails(FAILED, f"mount: {directory}: {source} already mounted or mount point busy.")
         shown = [each for each in chosen if each not in ("rw", "ro", "defaults", "_netdev", "nofail")]
-        self._mounts.add(disk.number, directory, fs.content.kind, source,
+        number = disk.number if fs.content.kind != "btrfs" else "0:45"    # btrfs shows an anonymous number
+        self._mounts.add(number, directory, fs.content.kind, source,
                          ["ro" if fs.read_only else "rw", "relatime", *shown], fs=fs)
         return 0
 
@@ -138,12 +148,23 @@ class MountTools:
         if mount is None:
             raise ToolFails(FAILED, f"umount: {names[0]}: not mounted.")
         if mount.server:
-            return self._nfs.umount(call, mount, lazy=lazy, force=force)
+            return self._umount_nfs(mount, lazy=lazy, force=force)
         self._umount_block(call, mount, lazy)
         return 0
 
+    def _umount_nfs(self, mount: Mount, *, lazy: bool, force: bool) -> int:
+        """A dark server makes it busy (16); -f makes waiting calls fail first and works when repeated; -l always."""
+        faults = self._machine.faults
+        stuck = self._nfs.is_dark(mount.server) and not (force and mount.forced)
+        if not lazy and (stuck or faults.umount_busy):
+            mount.forced = mount.forced or force
+            faults.umount_busy = max(0, faults.umount_busy - 1)
+            raise ToolFails(nfs.BUSY, f"umount.nfs4: {mount.directory}: device is busy")
+        self._mounts.remove(mount)
+        return 0
+
     def _to_umount(self, name: str) -> Mount | None:
-        directory = os.path.normpath(name)
+        directory = os.path.realpath(name)
         if mounted := self._mounts.at(directory):
             return mounted[-1]
         return next((each for each in reversed(self._mounts.table) if each.source == name), None)
@@ -174,7 +195,7 @@ class MountTools:
     def mountpoint(self, call: Call) -> int:
         """mountpoint [-q] DIRECTORY."""
         names = [word for word in call.argv[1:] if not word.startswith("-")]
-        return 0 if names and self._mounts.at(os.path.normpath(names[0])) else 32
+        return 0 if names and self._mounts.at(os.path.realpath(names[0])) else 32
 
 
 def option_list(argv: list[str]) -> list[str]:

@@ -6,18 +6,16 @@ and not yet written. Behind an NFS mount is a directory of the simulator. The pr
 """
 
 import contextlib
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from simulator.node import formats
 from simulator.node.call import ToolFails
 from simulator.node.disks import Disk
+from simulator.node.guard import Guard
 from simulator.node.machine import Machine
-
-NOTICED = 1.0                   # real seconds: by then every node has noticed what the arrays show it
+from simulator.node.views import MountInfo
 
 
 @dataclass(eq=False)
@@ -30,7 +28,6 @@ class FileSystem:
     open_files: int = 0                    # writers and readers that hold it
     dirty: bool = False                    # written, not yet on the device
     shut_down: bool = False                # the device failed under it: nothing works any more but umount
-    guard: int = -1                        # open file of the volume, locked: nobody else has it mounted
 
 
 @dataclass(eq=False)
@@ -62,6 +59,7 @@ class Mounts:
         self.table: list[Mount] = []
         self.file_systems: list[FileSystem] = []
         self.alarms: list[str] = []        # things that destroy data on real machines; tests assert there are none
+        self.guard = Guard(machine, self.alarms)
         self._next = 21
 
     # -- the table
@@ -69,7 +67,7 @@ class Mounts:
     def clear(self) -> None:
         """Power was cut: what was not written is lost."""
         for fs in self.file_systems:
-            self._let_go(fs)
+            self.guard.release(fs.disk)
         self.file_systems.clear()
         self.table = [Mount(20, 1, "254:1", "/", "ext4", "/dev/vda1", ["rw", "relatime"])]
         self.show()
@@ -93,6 +91,12 @@ class Mounts:
             f"{escape(each.source)} {escape(each.directory)} {each.fstype} {','.join(each.options)} 0 0\n"
             for each in self.table))
 
+    def entries(self) -> list[MountInfo]:
+        """The table without the machine's own root."""
+        return [MountInfo(each.directory, each.source, each.fstype, tuple(each.options), each.device,
+                          getattr(each.fs.disk, "wwid", "") if each.fs else "")
+                for each in self.table if each.directory != "/"]
+
     def at(self, directory: str) -> list[Mount]:
         """Mounts on exactly this directory, the visible one last."""
         return [each for each in self.table if each.directory == directory]
@@ -115,39 +119,11 @@ class Mounts:
         """The device's file system was mounted for the first time."""
         fs = FileSystem(disk, content, read_only)
         if not read_only:
-            self._guard(fs)
+            if not self.guard.take(disk):
+                raise ToolFails(32, f"mount: {self.alarms[-1]}")
             self.write_back(fs, clean=False)
         self.file_systems.append(fs)
         return fs
-
-    def _guard(self, fs: FileSystem) -> None:
-        """Lock the volume's bytes: two nodes that both write to it are what no driver may ever bring about.
-
-        A node whose volume was taken away a moment ago lets go of its lock when it notices, so this waits a little.
-        """
-        give_up = time.monotonic() + NOTICED
-        while not self._locked(fs):
-            if time.monotonic() > give_up:
-                alarm = f"{fs.disk.file} is written by two nodes at once: on real machines it would now be destroyed"
-                self.alarms.append(alarm)
-                raise ToolFails(32, f"mount: {alarm}")
-            self._machine.changed.wait(0.02)
-
-    def _locked(self, fs: FileSystem) -> bool:
-        assert fs.disk.file
-        guard = os.open(fs.disk.file, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(guard)
-            return False
-        fs.guard = guard
-        return True
-
-    def _let_go(self, fs: FileSystem) -> None:
-        if fs.guard >= 0:
-            os.close(fs.guard)
-            fs.guard = -1
 
     def write_back(self, fs: FileSystem, clean: bool) -> None:
         """Put what is in memory on the device; nothing when that is read-only or shut down."""
@@ -166,7 +142,7 @@ class Mounts:
         if fs not in self.file_systems or self._mounted(fs) or fs.open_files:
             return
         self.write_back(fs, clean=True)
-        self._let_go(fs)
+        self.guard.release(fs.disk)
         self.file_systems.remove(fs)
 
     def _mounted(self, fs: FileSystem) -> bool:
@@ -175,7 +151,7 @@ class Mounts:
     def shut_down(self, fs: FileSystem) -> None:
         """The device failed for good: what was not written is lost, and nothing is ever written again."""
         fs.shut_down, fs.dirty = True, False
-        self._let_go(fs)
+        self.guard.release(fs.disk)
 
     def follow_disks(self) -> None:
         """Volumes that were taken away may be written by others; one that came back must not have been."""
@@ -183,8 +159,8 @@ class Mounts:
             if fs.read_only or fs.shut_down:
                 continue
             if fs.disk.file is None:
-                self._let_go(fs)
-            elif fs.guard < 0 and not self._locked(fs):
+                self.guard.release(fs.disk)
+            elif not self.guard.try_to_take(fs.disk):
                 self.alarms.append(f"{fs.disk.file} came back to a node that still has it mounted, while another "
                                    "node writes to it")
                 self.shut_down(fs)
@@ -194,24 +170,6 @@ class Mounts:
         if mounted := self.on(disk):
             return f"mounted at {mounted[0].directory}"
         return "a file system without a mount" if self.fs_of(disk) else ""
-
-    # -- what pods do
-
-    @contextlib.contextmanager
-    def held(self, path: str) -> Iterator[None]:
-        """A process keeps a file open below `path` (umount says busy)."""
-        mount = self.holding(path)
-        fs = mount.fs if mount else None
-        if fs:
-            fs.open_files += 1
-        try:
-            yield
-        finally:
-            if fs:
-                with self._machine.lock:
-                    fs.open_files -= 1
-                    self.drop_fs(fs)
-                    self._machine.changed.notify_all()
 
 
 @contextlib.contextmanager

@@ -1,27 +1,42 @@
 """NFS client of a pretend node: exports by the arrays' rules, servers that stop answering (node-attach.md 2.10).
 
-A mounted export is the simulator's directory; in the real form the caller binds that directory (realform.py).
+A mounted export is the simulator's directory: the pretend form reads and writes files there, the real form binds it.
 """
 
 import ipaddress
 import re
+from typing import NamedTuple
 
+from simulator.fabric import Row
 from simulator.node.call import Call, ToolFails
 from simulator.node.machine import Machine
-from simulator.node.mounts import Mount, Mounts
 
 FAILED, BUSY = 32, 16
 VERSIONS = ("3", "4", "4.1")        # what a FlashBlade serves
 MINUTES = 120.0                     # default `retry`: two minutes
 
 
+class Export(NamedTuple):
+    """A mount request that was granted."""
+
+    server: str
+    directory: str              # the simulator's
+    fstype: str
+    options: list[str]          # as the mount table shows them
+
+    @property
+    def read_only(self) -> bool:
+        return "ro" in self.options
+
+
 class Client:
-    """mount.nfs and its umount."""
+    """What servers answer to this node."""
 
-    def __init__(self, machine: Machine, mounts: Mounts, address: str) -> None:
-        self._machine, self._mounts, self._address = machine, mounts, address
+    def __init__(self, machine: Machine, address: str) -> None:
+        self._machine, self._address = machine, address
 
-    def mount(self, call: Call, source: str, directory: str, options: list[str], fstype: str) -> int:
+    def grant(self, call: Call, source: str, directory: str, options: list[str], fstype: str) -> "Export":
+        """What the server answers to a mount request; ToolFails when it refuses or is silent."""
         server, path = parse_source(source)
         wanted = dict(option.partition("=")[::2] for option in options)
         version = wanted.get("vers") or wanted.get("nfsvers") or ("4" if fstype == "nfs4" else "4.1")
@@ -29,16 +44,13 @@ class Client:
             raise ToolFails(FAILED, "mount.nfs: requested NFS version or transport protocol is not supported for "
                             f"{directory}")
         self._wait_for(call, server, version, wanted)
-        export = self.export(server, path, version)
-        visible = self._mounts.at(directory)
-        if visible and visible[-1].source == source:
-            return 0                                   # the same export again: one entry, status 0
-        shown = [option for option in options if option not in ("rw", "ro", "defaults", "_netdev")]
-        self._mounts.add("0:60", directory, "nfs4" if version.startswith("4") else "nfs", source,
-                         ["ro" if "ro" in wanted else "rw", "relatime", f"vers={version}",
-                          *(each for each in shown if not each.startswith(("vers=", "nfsvers="))), f"addr={server}"],
-                         export=export, server=server)
-        return 0
+        found = self.find(server, path, version)
+        if not found["v3" if version == "3" else "v4_1"]:
+            raise ToolFails(FAILED, f"mount.nfs: Protocol not supported for {source}")
+        shown = [option for option in options if option not in ("rw", "ro", "defaults", "_netdev")
+                 and not option.startswith(("vers=", "nfsvers=", "retry="))]
+        return Export(server, found["directory"] or "", "nfs4" if version.startswith("4") else "nfs",
+                      ["ro" if "ro" in wanted else "rw", "relatime", f"vers={version}", *shown, f"addr={server}"])
 
     def _wait_for(self, call: Call, server: str, version: str, wanted: dict[str, str]) -> None:
         """A server that does not answer: tried for `retry` minutes."""
@@ -53,28 +65,15 @@ class Client:
     def is_dark(self, server: str) -> bool:
         return server in self._machine.faults.nfs_dark
 
-    def export(self, server: str, path: str, version: str) -> str:
-        """The simulator's directory for an export that this node may mount."""
+    def find(self, server: str, path: str, version: str) -> Row:
+        """The row of an export that this node may mount."""
         for each in self._machine.fabric.exports():
             if (each["server"], each["path"]) == (server, path) and allows(each["rules"], self._address):
-                return each["directory"] or ""
+                return each
         if version == "3":
             raise ToolFails(FAILED, f"mount.nfs: access denied by server while mounting {server}:{path}")
         raise ToolFails(FAILED, f"mount.nfs: mounting {server}:{path} failed, reason given by server: "
                         "No such file or directory")
-
-    def umount(self, call: Call, mount: Mount, *, lazy: bool, force: bool) -> int:
-        """A dark server makes it busy (16); -f makes waiting calls fail first and works when repeated; -l always."""
-        if not lazy and self.is_dark(mount.server):
-            if not (force and mount.forced):
-                mount.forced = mount.forced or force
-                raise ToolFails(BUSY, f"umount.nfs4: {mount.directory}: device is busy")
-        faults = self._machine.faults
-        if not lazy and faults.umount_busy:
-            faults.umount_busy -= 1
-            raise ToolFails(BUSY, f"umount.nfs4: {mount.directory}: device is busy")
-        self._mounts.remove(mount)
-        return 0
 
 
 def looks_like(source: str) -> bool:

@@ -15,67 +15,28 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-from simulator.node import nfs
 from simulator.node.arrays import Arrays
 from simulator.node.call import Call, ToolFails
-from simulator.node.disk_tools import DiskTools
-from simulator.node.disks import Disk, Nodes, PretendNodes
+from simulator.node.disks import Disk
+from simulator.node.forms import Form, PretendForm, RealForm
 from simulator.node.iscsiadm import Iscsiadm
 from simulator.node.machine import Command, Fabric, Machine, SysfsWrite
-from simulator.node.mount_tools import MountTools
-from simulator.node.mounts import Mounts
 from simulator.node.multipath_tools import SOCKET, MultipathdSocket, MultipathTools
 from simulator.node.multipathd import Multipathd
-from simulator.node.pods import Pods
 from simulator.node.records import Records
 from simulator.node.scsi import Scsi
 from simulator.node.server import Client, Server, install
 from simulator.node.sessions import Sessions
 from simulator.node.settings import Faults, Settings
+from simulator.node.views import MapInfo, MountInfo, PathInfo, SessionInfo
 
 DIRECTORIES = ("/sys/block", "/sys/class/block", "/sys/class/iscsi_session", "/sys/class/iscsi_connection",
                "/sys/class/iscsi_host", "/sys/class/scsi_host", "/sys/class/scsi_device", "/sys/class/fc_host",
                "/sys/class/fc_remote_ports", "/sys/bus/scsi/devices", "/sys/dev/block", "/sys/devices/platform",
                "/sys/devices/virtual/block", "/dev/mapper", "/dev/disk/by-id", "/proc/self", "/etc/iscsi/nodes",
                "/etc/multipath", "/run", "/run/lock/iscsi", "/var/lib", "/var/log")
-
-
-class SessionInfo(NamedTuple):
-    number: int
-    target: str
-    portal: str
-    host: int
-    state: str
-
-
-class PathInfo(NamedTuple):
-    name: str
-    hctl: str
-    wwid: str
-    size: int
-    state: str
-    portal: str
-    map: str
-
-
-class MapInfo(NamedTuple):
-    name: str                   # "dm-0"
-    alias: str
-    wwid: str
-    size: int
-    paths: tuple[str, ...]
-    queueing: bool
-
-
-class MountInfo(NamedTuple):
-    directory: str
-    source: str
-    fstype: str
-    options: tuple[str, ...]
-    device: str
-    wwid: str
 
 
 class PretendNode:
@@ -89,40 +50,33 @@ class PretendNode:
         if len(str(self.root) + SOCKET) > 107:
             raise ValueError(f"{self.root} is too long a name for a node: multipathd's socket would not fit")
         self._machine = Machine(str(self.root), name, self.iqn, fabric, settings or Settings())
-        self._nodes = self._make_nodes()
+        self._form = self._make_form(address)
         self._arrays = Arrays(self._machine)
-        self._scsi = Scsi(self._machine, self._nodes)
+        self._scsi = Scsi(self._machine, self._form.nodes)
         self._sessions = Sessions(self._machine, self._scsi, self._arrays)
-        self._multipathd = Multipathd(self._machine, self._scsi, self._nodes)
-        self._mounts = Mounts(self._machine)
-        self._multipathd.why_open = self._mounts.why_open
+        self._multipathd = Multipathd(self._machine, self._scsi, self._form.nodes)
+        self._multipathd.why_open = self._form.mounts.why_open
         self._machine.let_go = self._multipathd.released
         self._multipath_tools = MultipathTools(self._machine, self._multipathd)
         self._multipathd_socket = MultipathdSocket(self._machine, self._multipath_tools)
-        self._disk_tools = DiskTools(self._machine, self._mounts, self.disk)
-        self._nfs = nfs.Client(self._machine, self._mounts, address)
-        self._pods = Pods(self._machine, self._mounts)
         self._server = Server(str(self.directory), self._serve)
         self._tools = self._table()
         self._machine.every_poll = [self._poll]
 
-    def _make_nodes(self) -> Nodes:
-        return PretendNodes(self._machine.tree)
+    def _make_form(self, address: str) -> Form:
+        if self.real:
+            return RealForm(self._machine, str(self.directory), address, self._disks)
+        return PretendForm(self._machine, address)
+
+    def _disks(self) -> list[Disk]:
+        return [*self._multipathd.maps.values(), *self._scsi.paths.values()]
 
     def _table(self) -> dict[str, Callable[[Call], int]]:
         """Tool -> what it does."""
-        machine, disks = self._machine, self._disk_tools
-        iscsiadm = Iscsiadm(machine, self._arrays, self._sessions, Records(machine.tree, machine.settings))
-        mounting = MountTools(machine, self._mounts, disks, self._nfs)
-        tools = {"iscsiadm": iscsiadm.run, "multipath": self._multipath_tools.multipath,
-                 "multipathd": self._multipath_tools.multipathd, "blkid": disks.blkid, "wipefs": disks.wipefs,
-                 "xfs_growfs": disks.xfs_growfs, "resize2fs": disks.resize2fs, "btrfs": disks.btrfs,
-                 "mount": mounting.mount, "umount": mounting.umount, "mountpoint": mounting.mountpoint,
-                 "mount.nfs": mounting.mount_nfs, "mount.nfs4": mounting.mount_nfs}
-        tools |= {f"mkfs{suffix}": disks.mkfs for suffix in ("", ".xfs", ".ext2", ".ext3", ".ext4", ".btrfs")}
-        tools |= dict.fromkeys(("fsck", "e2fsck", "fsck.ext2", "fsck.ext3", "fsck.ext4", "fsck.xfs", "fsck.btrfs"),
-                               disks.fsck)
-        return tools
+        iscsiadm = Iscsiadm(self._machine, self._arrays, self._sessions,
+                            Records(self._machine.tree, self._machine.settings))
+        return {"iscsiadm": iscsiadm.run, "multipath": self._multipath_tools.multipath,
+                "multipathd": self._multipath_tools.multipathd, **self._form.tools(self.disk)}
 
     # -- power
 
@@ -146,7 +100,7 @@ class PretendNode:
             tree.write("/etc/iscsi/initiatorname.iscsi", f"## pretend node\nInitiatorName={self.iqn}\n", 0o600)
             tree.write("/etc/hostname", f"{self.name}\n")
             tree.write("/proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n")
-            self._mounts.clear()
+            self._form.start()
             machine.running = True
             self._refresh()
             self._multipathd_socket.follow()
@@ -165,9 +119,7 @@ class PretendNode:
             self._lose_everything()
 
     def _lose_everything(self) -> None:
-        for fs in self._mounts.file_systems:
-            fs.shut_down = True
-        self._mounts.clear()
+        self._form.lose()
         for made in list(self._multipathd.maps.values()):
             self._multipathd.remove(made)
         for session in list(self._sessions.all.values()):
@@ -191,7 +143,7 @@ class PretendNode:
         if request[1] == "remote":
             client.answer(*self._remote(request[2:]))
             return
-        call = Call(request[1:], client.killed, request[0])
+        call = Call(request[1:], client.killed, request[0], run=client.run)
         start = time.monotonic()
         with self._machine.lock:
             index = len(self._machine.commands)
@@ -236,7 +188,7 @@ class PretendNode:
         self._sessions.refresh()
         self._scsi.refresh()
         self._multipathd.check_paths()
-        self._mounts.follow_disks()
+        self._form.mounts.follow_disks()
 
     def refresh(self) -> None:
         """See at once what the arrays show now, instead of within the next tenth of a second."""
@@ -251,8 +203,7 @@ class PretendNode:
             target = os.readlink(root + below)
             below = os.path.normpath(f"{os.path.dirname(below)}/{target}") if not target.startswith("/") else below
         last = below.removeprefix("/dev/")
-        disks = [*self._multipathd.maps.values(), *self._scsi.paths.values()]
-        return next((disk for disk in disks if disk.name == last), None)
+        return next((disk for disk in self._disks() if disk.name == last), None)
 
     # -- looking
 
@@ -284,7 +235,7 @@ class PretendNode:
     @property
     def alarms(self) -> list[str]:
         """What would have destroyed data on real machines; tests assert that there are none."""
-        return list(self._mounts.alarms)
+        return list(self._form.mounts.alarms)
 
     @property
     def sessions(self) -> list[SessionInfo]:
@@ -309,9 +260,7 @@ class PretendNode:
     def mounts(self) -> list[MountInfo]:
         """The mount table without the machine's own root."""
         with self._machine.lock:
-            return [MountInfo(each.directory, each.source, each.fstype, tuple(each.options), each.device,
-                              getattr(each.fs.disk, "wwid", "") if each.fs else "")
-                    for each in self._mounts.table if each.directory != "/"]
+            return self._form.mounts.entries()
 
     def environment(self) -> dict[str, str]:
         """What a driver needs to run on this node."""
@@ -327,16 +276,16 @@ class PretendNode:
         data = data.encode() if isinstance(data, str) else data
         with self._machine.lock:
             self._refresh()
-            self._pods.write(path, data, sync)
+            self._form.pods.write(path, data, sync)
 
     def read(self, path: str) -> str:
         """Read a file as text; FileNotFoundError when it is not there."""
         with self._machine.lock:
             self._refresh()
-            return self._pods.read(path).decode(errors="surrogateescape")
+            return self._form.pods.read(path).decode(errors="surrogateescape")
 
     @contextlib.contextmanager
     def writer(self, path: str) -> Iterator[None]:
         """A pod that keeps a file open below `path`: umount says busy meanwhile."""
-        with self._mounts.held(path):
+        with self._form.pods.held(path):
             yield

@@ -5,7 +5,9 @@ In the pretend form files are in the volume itself (formats.py); each access is 
 
 import contextlib
 import errno
+import itertools
 import os
+from collections.abc import Iterator
 
 from simulator.node.arrays import SILENT
 from simulator.node.machine import Machine
@@ -17,6 +19,7 @@ class Pods:
 
     def __init__(self, machine: Machine, mounts: Mounts) -> None:
         self._machine, self._mounts = machine, mounts
+        self._pids = itertools.count(4201)
 
     def write(self, path: str, data: bytes, sync: bool) -> None:
         mount = self._mounts.holding(path)
@@ -63,6 +66,26 @@ class Pods:
         if found is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         return found.encode("latin-1")
+
+    @contextlib.contextmanager
+    def held(self, path: str) -> Iterator[None]:
+        """A process keeps a file open below `path`: umount says busy, and /proc tells who."""
+        with self._machine.lock:
+            mount, process = self._mounts.holding(path), f"/proc/{next(self._pids)}"
+            fs = mount.fs if mount else None
+            self._machine.tree.put(process, {"comm": "writer\n", "fd": None})
+            os.symlink(path, self._machine.tree.at(f"{process}/fd/3"))
+            if fs:
+                fs.open_files += 1
+        try:
+            yield
+        finally:
+            with self._machine.lock:
+                self._machine.tree.remove(process)
+                if fs:
+                    fs.open_files -= 1
+                    self._mounts.drop_fs(fs)
+                self._machine.changed.notify_all()
 
     def _alive(self, fs: FileSystem, path: str) -> None:
         if fs.shut_down or fs.disk.file is None and not fs.disk.stalled:

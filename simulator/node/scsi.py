@@ -274,5 +274,3 @@ def page_83(wwid: str) -> bytes:
     except binascii.Error:
         return bytes((0, 0x83, 0, 0))
     return bytes((0, 0x83, 0, 4 + len(name), 1, 3, 0, len(name))) + name
-
-
