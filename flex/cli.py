@@ -43,8 +43,11 @@ def main(argv: "Sequence[str]", executable: str = "flex", stdout: int = 1) -> in
     return _tell(answer(argv, _settings(executable)), stdout)
 
 
-def answer(argv: "Sequence[str]", settings: "Settings") -> "Reply":
-    """The reply to one call of kubelet's, as good or bad as it may be."""
+def answer(argv: "Sequence[str]", settings: "Settings", own_streams: bool = False) -> "Reply":
+    """The reply to one call of kubelet's, as good or bad as it may be.
+
+    `own_streams`: stdout and stderr are this call's to redirect into the log.
+    """
     if not argv:
         return reply.failure(f"which call? this driver has {', '.join(verbs.TABLE)}")
     name, *arguments = argv
@@ -54,10 +57,12 @@ def answer(argv: "Sequence[str]", settings: "Settings") -> "Reply":
     if len(arguments) != len(verb.arguments):
         return reply.failure(f"{name} takes {' '.join(verb.arguments) or 'no arguments'}: "
                              f"{len(verb.arguments)} arguments, and {len(arguments)} were given")
-    return _work(verb, arguments, settings) if verb.works else verb.answer(settings, *arguments)
+    if not verb.works:
+        return verb.answer(settings, *arguments)
+    return _work(verb, arguments, settings, own_streams)
 
 
-def _work(verb: verbs.Verb, arguments: "Sequence[str]", settings: "Settings") -> "Reply":
+def _work(verb: verbs.Verb, arguments: "Sequence[str]", settings: "Settings", own_streams: bool) -> "Reply":
     """Run a call that touches the node; a closing line in the log says how it went."""
     import time
 
@@ -66,6 +71,8 @@ def _work(verb: verbs.Verb, arguments: "Sequence[str]", settings: "Settings") ->
     began = time.monotonic()
     try:
         log.open_file(settings.paths.log_file, settings.debug)
+        if own_streams:
+            log.take_streams()
         told = verb.answer(settings, *arguments)
     except PureError as error:
         told = reply.failure(str(error))
@@ -108,7 +115,7 @@ def _process(argv: "list[str]") -> int:
     posix.dup2(sink, 2)
     _arm()
     try:
-        told = answer(words, _settings(argv[0]))
+        told = answer(words, _settings(argv[0]), own_streams=True)
     except BaseException as error:      # even this must be one JSON object
         told = reply.failure(f"unforeseen {type(error).__name__}")
     _disarm()

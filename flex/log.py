@@ -7,10 +7,6 @@ that cannot be written is no reason to fail: what happened is in the answer too.
 import os
 import time
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import logging
-
 LARGEST = 8 << 20           # bytes; then the file becomes .1, and what was .1 becomes .2
 KEPT = 2
 
@@ -56,32 +52,11 @@ def debug(text: str) -> None:
         info(text)
 
 
-def stream() -> int:
-    """The file's descriptor for what libraries print, -1 when there is none."""
-    return _fd
-
-
-def take_libraries() -> None:
-    """Bring what libraries log through `logging` and `warnings` into this file, and keep it off the streams."""
-    import logging
-    logging.raiseExceptions = False         # a full log disk stays silent
-    logging.captureWarnings(True)           # TLS warnings
-    root = logging.getLogger()
-    root.setLevel(logging.DEBUG if _debug else logging.WARNING)
-    if not root.handlers:
-        root.addHandler(_handler())
-
-
-def _handler() -> "logging.Handler":
-    import logging
-
-    class ToFile(logging.Handler):
-        """Hands each record to info()."""
-
-        def emit(self, record: logging.LogRecord) -> None:
-            info(f"{record.name}: {self.format(record)}")
-
-    return ToFile()
+def take_streams() -> None:
+    """Bring what this process prints on stdout and stderr (warnings, libraries' last words) into the file."""
+    if _fd >= 0:
+        os.dup2(_fd, 1)
+        os.dup2(_fd, 2)
 
 
 def _opened(path: str) -> int:

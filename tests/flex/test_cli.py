@@ -189,7 +189,7 @@ def test_a_call_that_forgets_the_time_is_cut(bare: Driver, pod: Path, tmp_path: 
     assert "cut short: no end after 0.3 s" in checked(done.stdout)["message"]
 
 
-def test_what_libraries_print_never_reaches_kubelet(bare: Driver, pod: Path, tmp_path: Path) -> None:
+def test_what_libraries_print_reaches_the_log_and_not_kubelet(bare: Driver, pod: Path, root: Path, tmp_path: Path) -> None:
     program = tmp_path / "noisy.py"
     program.write_text("import os, sys, warnings\nfrom flex import cli, reply, verbs\n"
                        "def noisy(settings, directory):\n"
@@ -200,6 +200,8 @@ def test_what_libraries_print_never_reaches_kubelet(bare: Driver, pod: Path, tmp
     done = subprocess.run([SCRIPT.with_name("python"), program, "unmount", pod / "pvc-1"], capture_output=True, timeout=30,
                           env={**os.environ, **bare.environment})
     assert (done.stdout, done.stderr) == (b'{"status": "Success"}\n', b"")
+    written = (root / "var/log/pure-flex.log").read_text()
+    assert "UserWarning: old" in written and written.count("child\n") == 2
 
 
 def test_fifty_inits_at_once(bare: Driver) -> None:

@@ -1,0 +1,139 @@
+"""Which array has a volume: the hint first, then all side by side; never "gone" because an array was away."""
+
+from typing import Any
+
+import pytest
+
+from arrays import fleet
+from arrays.errors import NotFound, PureError, Refused, TokenRefused, Unreachable
+from flex import find
+from flex.machine import Node
+from flex.paths import Paths
+from flex.settings import Settings
+
+GiB = 1 << 30
+
+
+@pytest.fixture
+def asking() -> Node:
+    """A node that only asks."""
+    return Node(Paths("/nowhere"), Settings({}), "node1")
+
+
+@pytest.fixture
+def second(sim: Any) -> Any:
+    return sim.add_flash_array("fa2")
+
+
+def known(sim: Any) -> fleet.Fleet:
+    return fleet.check(sim.pure_json())
+
+
+def test_the_hinted_array_is_asked_and_nobody_else(sim: Any, array: Any, second: Any, asking: Node) -> None:
+    second.add_volume("k8s-pvc-1", GiB)
+    found, volume = find.flash_array(asking, known(sim), "k8s-pvc-1", second.endpoint)
+    assert (found.name, volume.name, volume.size) == (second.endpoint, "k8s-pvc-1", GiB)
+    assert array.requests == []
+
+
+def test_a_volume_that_has_moved_is_found_elsewhere(sim: Any, array: Any, second: Any, asking: Node) -> None:
+    array.add_volume("k8s-pvc-1", GiB)
+    found, _ = find.flash_array(asking, known(sim), "k8s-pvc-1", second.endpoint)
+    assert found.name == array.endpoint
+
+
+@pytest.mark.parametrize("hint", ["", "203.0.113.99"])
+def test_without_a_usable_hint_all_are_asked(sim: Any, array: Any, second: Any, asking: Node, hint: str) -> None:
+    second.add_volume("k8s-pvc-1", GiB)
+    found, _ = find.flash_array(asking, known(sim), "k8s-pvc-1", hint)
+    assert found.name == second.endpoint
+
+
+def test_a_silent_array_does_not_hide_what_another_has(sim: Any, array: Any, second: Any, asking: Node) -> None:
+    second.add_volume("k8s-pvc-1", GiB)
+    asked = known(sim)
+    sim.unplug(array)
+    found, _ = find.flash_array(asking, asked, "k8s-pvc-1")
+    assert found.name == second.endpoint
+
+
+def test_a_volume_found_nowhere_is_an_error_with_pv_and_arrays(sim: Any, array: Any, second: Any, asking: Node) -> None:
+    with pytest.raises(NotFound) as failure:
+        find.flash_array(asking, known(sim), "k8s-pvc-1", "", "pvc-1")
+    arrays = ", ".join(sorted([array.endpoint, second.endpoint]))
+    assert str(failure.value) == f"the fleet has no volume k8s-pvc-1 of PV pvc-1: asked {arrays}"
+
+
+def test_a_fleet_without_arrays_of_the_kind_says_so(sim: Any, blade: Any, asking: Node) -> None:
+    with pytest.raises(NotFound, match="/nowhere/etc/pure/pure.json names no array of that kind"):
+        find.flash_array(Node(Paths("/nowhere"), Settings({"PURE_FLEX_ROOT": "/nowhere"})), known(sim), "k8s-pvc-1")
+
+
+def test_a_volume_that_may_be_on_a_silent_array_is_not_gone(sim: Any, array: Any, second: Any, asking: Node) -> None:
+    asked = known(sim)
+    sim.unplug(array)
+    with pytest.raises(Unreachable) as failure:
+        find.flash_array(asking, asked, "k8s-pvc-1", "", "pvc-1")
+    assert str(failure.value).startswith(
+        f"{array.endpoint} cannot be reached: volume k8s-pvc-1 of PV pvc-1 may be there, {second.endpoint} has it not")
+
+
+def test_the_only_array_speaks_for_itself(sim: Any, array: Any, asking: Node) -> None:
+    entry = sim.pure_json()["FlashArrays"][0]
+    wrong = fleet.check({"FlashArrays": [{**entry, "APIToken": "00000000-0000-0000-0000-000000000000"}]})
+    with pytest.raises(TokenRefused):
+        find.flash_array(asking, wrong, "k8s-pvc-1")
+
+
+def test_a_destroyed_volume_is_not_found(sim: Any, array: Any, asking: Node) -> None:
+    array.add_volume("k8s-pvc-1", GiB)
+    array.destroy_volume("k8s-pvc-1")
+    with pytest.raises(NotFound):
+        find.flash_array(asking, known(sim), "k8s-pvc-1")
+
+
+def test_two_different_volumes_of_one_name_are_not_guessed_between(sim: Any, array: Any, second: Any, asking: Node) -> None:
+    """After a copy to another array both have it; one of them has the pod's data."""
+    for each in (array, second):
+        each.add_volume("k8s-pvc-1", GiB)
+    with pytest.raises(Refused, match="each have one: add the option `array`"):
+        find.flash_array(asking, known(sim), "k8s-pvc-1")
+    found, _ = find.flash_array(asking, known(sim), "k8s-pvc-1", array.endpoint)
+    assert found.name == array.endpoint
+
+
+def test_an_array_that_hangs_is_named_in_time(sim: Any, array: Any, second: Any, asking: Node,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find, "PATIENCE", 0.5)
+    array.faults.add(hang=True)
+    with pytest.raises(Unreachable, match=f"{array.endpoint} .*no answer in 0.5 s"):
+        find.flash_array(asking, known(sim), "k8s-pvc-1")
+
+
+def test_file_systems_are_looked_for_on_blades(sim: Any, array: Any, blade: Any, asking: Node) -> None:
+    blade.add_file_system("k8s-pvc-1", GiB)
+    found, system = find.flash_blade(asking, known(sim), "k8s-pvc-1")
+    assert (found.name, system.size, array.requests) == (blade.endpoint, GiB, [])
+
+
+def test_a_pv_that_does_not_tell_its_kind_is_looked_for_on_both(sim: Any, array: Any, blade: Any, asking: Node) -> None:
+    array.add_volume("k8s-pvc-1", GiB)
+    blade.add_file_system("k8s-pvc-2", GiB)
+    assert find.anywhere(asking, known(sim), "k8s-pvc-1")[0].name == array.endpoint
+    assert find.anywhere(asking, known(sim), "k8s-pvc-2")[0].name == blade.endpoint
+
+
+def test_a_bug_in_a_client_is_not_taken_for_an_absent_volume(sim: Any, array: Any, asking: Node,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    from arrays.flasharray import FlashArray
+    monkeypatch.setattr(FlashArray, "find_volume", lambda *_: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        find.flash_array(asking, known(sim), "k8s-pvc-1")
+
+
+def test_no_token_is_in_any_message(sim: Any, array: Any, second: Any, asking: Node) -> None:
+    asked = known(sim)
+    sim.unplug(array)
+    with pytest.raises(PureError) as failure:
+        find.flash_array(asking, asked, "k8s-pvc-1")
+    assert array.token not in str(failure.value) and second.token not in str(failure.value)
