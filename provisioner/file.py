@@ -26,7 +26,7 @@ class FileStore:
 
     def find(self, name: str) -> Found | None:
         """The file system, live or destroyed and still recoverable."""
-        file_system = self.array.find_file_system(name)
+        file_system = self.array.find_file_system(name, pending=True)
         return None if file_system is None else _found(file_system)
 
     def create(self, name: str, claim: Claim, wishes: Wishes) -> Found:
@@ -60,7 +60,7 @@ class FileStore:
     def holdings(self, prefix: str) -> Sequence[Found]:
         """All live file systems whose name begins with `prefix`, for reports."""
         return [found for file_system in self.array.file_systems()
-                if names.is_ours((found := _found(file_system)).name, prefix) and not found.destroyed]
+                if names.is_ours((found := _found(file_system)).name, prefix)]
 
     def close(self) -> None:
         self.array.close()

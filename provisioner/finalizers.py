@@ -7,12 +7,15 @@ allowed the program works without finalizers and says so once.
 import logging
 import threading
 
-from provisioner.apierrors import Forbidden
+from arrays.errors import Busy
+from provisioner.apierrors import Conflict, Forbidden, NotThere
 from provisioner.kube import PVS, Kube, named
 from provisioner.objects import Raw
 from provisioner.wellknown import FINALIZER
 
 log = logging.getLogger(__name__)
+
+_TRIES = 5
 
 
 class Finalizers:
@@ -25,19 +28,26 @@ class Finalizers:
         self.allowed = allowed
 
     def add(self, pv: Raw) -> None:
-        """Put it on a PV (as last read) unless it is there."""
+        """Put it on a PV (as last read) unless it is there. Conflict when the PV changed since: decide again."""
         found = _finalizers(pv)
         if self.allowed and FINALIZER not in found:
             self._write(pv, [*found, FINALIZER])
 
     def remove(self, pv: Raw) -> None:
-        """Take it off a PV (as last read) if it is there."""
-        found = _finalizers(pv)
-        if FINALIZER in found:
-            self._write(pv, [name for name in found if name != FINALIZER])
+        """Take it off a PV (as last read), whatever else changes on that PV meanwhile; gone is as good."""
+        for _ in range(_TRIES):
+            found = _finalizers(pv)
+            if FINALIZER not in found:
+                return
+            try:
+                return self._write(pv, [name for name in found if name != FINALIZER])
+            except NotThere:
+                return
+            except Conflict:                # KCM takes its own finalizer off at the same moment
+                pv = self._kube.get(named(PVS, pv["metadata"]["name"]))
+        raise Busy(f"PV {pv['metadata']['name']}", "it changes all the time")
 
     def _write(self, pv: Raw, finalizers: list[str]) -> None:
-        """Conflict when the PV changed since it was read: read it again and decide again."""
         path = named(PVS, pv["metadata"]["name"])
         if self._patch:
             try:

@@ -1,4 +1,4 @@
-"""Notices that pure.json changed: a Secret that kubelet renews under a running pod (a renamed link), or a file edited by hand."""
+"""Notices that pure.json changed: a Secret that kubelet renews under a running pod, or a file edited by hand."""
 
 import os
 
