@@ -107,7 +107,7 @@ def _make_room(node: "Node", paths: Iterable[Path], connected: set[int]) -> set[
     stale = [path for path in paths if scsi.plain_lun(path.lun) not in connected]
     kept = set()
     for wwid in sorted({path.wwid for path in stale}):
-        if not purge(node, wwid, [path for path in stale if path.wwid == wwid]):
+        if not purge(node.paths, wwid, [path for path in stale if path.wwid == wwid]):
             kept |= {scsi.plain_lun(path.lun) for path in stale if path.wwid == wwid}
     return kept
 
@@ -116,7 +116,7 @@ def _is_free(node: "Node", wwid: str, lun: int, reached: Reach) -> bool:
     """Whether no other volume's device is at our LUN; a stale one that nobody uses is taken off."""
     there = [path for nexus in reached.nexuses for path in scsi.at_lun(node.paths, nexus, lun)]
     others = {path.wwid for path in there if path.wwid and path.wwid != wwid}
-    return all(names.is_wwid(other) and purge(node, other, [path for path in there if path.wwid == other])
+    return all(names.is_wwid(other) and purge(node.paths, other, [path for path in there if path.wwid == other])
                for other in sorted(others))
 
 
@@ -125,14 +125,14 @@ def _free_lun(blocked: set[int], connections: "Sequence[Connection]") -> int:
     return next(lun for lun in range(1, LAST_LUN + 1) if lun not in used)
 
 
-def purge(node: "Node", wwid: str, stale: Sequence[Path]) -> bool:
+def purge(paths: "Paths", wwid: str, stale: Sequence[Path]) -> bool:
     """Take stale paths of a volume off this node, with its map; False when somebody uses them or works on the volume."""
     try:
-        with volume_lock(node.paths, wwid, 0.0):
-            if _in_use(node.paths, wwid, stale):
+        with volume_lock(paths, wwid, 0.0):
+            if _in_use(paths, wwid, stale):
                 return False
             log.info(f"removing the stale device of {wwid}: {', '.join(path.address for path in stale)}")
-            take_off(node.paths, wwid, stale)
+            take_off(paths, wwid, stale)
     except (Busy, NeverHappened) as error:
         log.info(f"the stale device of {wwid} stays: {error}")
         return False
@@ -215,14 +215,24 @@ class _Search:
     def __init__(self, paths: "Paths", nexuses: Sequence[Nexus], lun: int, wwid: str) -> None:
         self.paths, self.nexuses, self.lun, self.wwid = paths, nexuses, lun, wwid
         self._scans: dict[Nexus, _Scan] = {}
+        self._purges = 0
 
     def right(self, nexus: Nexus) -> list[Path]:
+        """Our volume's path through one nexus, as far as it is there."""
         there = scsi.at_lun(self.paths, nexus, self.lun)
         wrong = [path for path in there if path.wwid and path.wwid != self.wwid]
         if wrong:
-            raise NotTheVolume(f"LUN {self.lun} at {wrong[0].address} is {wrong[0].wwid}, and the array says it is "
-                               f"{self.wwid}: nothing was mounted")
+            self._clear(wrong[0])
+            return []
         return [path for path in there if path.wwid and path.name]
+
+    def _clear(self, wrong: Path) -> None:
+        """Another volume came in at our LUN: it is taken off and scanned for again, a few times."""
+        self._purges += 1
+        if self._purges > TRIES * len(self.nexuses) or not names.is_wwid(wrong.wwid) \
+                or not purge(self.paths, wrong.wwid, [wrong]):
+            raise NotTheVolume(f"LUN {self.lun} at {wrong.address} is {wrong.wwid}, and the array says it is {self.wwid}: "
+                               "nothing was mounted")
 
     def look(self) -> list[Path]:
         """The paths that are there; scans go out for the others."""

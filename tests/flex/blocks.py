@@ -1,0 +1,65 @@
+"""What the tests of FlashArray volumes say again and again: options, what a node and an array hold, what may be left."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.flex.driver import options
+
+GiB = 1 << 30
+
+
+def block(pv: str = "pvc-1", **own: str) -> dict[str, str]:
+    """The options of a PV that our provisioner made for a FlashArray volume."""
+    return options(pv, **{"backend": "block", "namespace": "k8s", "volume": f"k8s-{pv}", "access": "ReadWriteOnce", **own})
+
+
+def original(pv: str = "pvc-1", **own: str) -> dict[str, str]:
+    """The options of a PV of the original driver: none of its own that we know."""
+    return options(pv, **own)
+
+
+def host_of(array: Any, node: Any) -> str:
+    """The array's name for a node, by its initiator; "" when it has none."""
+    return next((host.name for host in array.hosts.values() if node.iqn in host.iqns), "")
+
+
+def wwid(array: Any, volume: str = "k8s-pvc-1") -> str:
+    return f"3624a9370{array.volume(volume).serial.lower()}"
+
+
+def bytes_of(array: Any, volume: str = "k8s-pvc-1") -> bytes:
+    """The first two MiB of a volume, as they lie on the array."""
+    with open(array.volume(volume).file, "rb") as file:
+        return file.read(2 << 20)
+
+
+def put_bytes(array: Any, offset: int, data: bytes, volume: str = "k8s-pvc-1") -> None:
+    with open(array.volume(volume).file, "r+b") as file:
+        file.seek(offset)
+        file.write(data)
+
+
+def ran(node: Any, tool: str) -> list[tuple[str, ...]]:
+    """The command lines of one tool that ran on a node, in order."""
+    return [command.argv for command in node.commands if command.argv[0] == tool]
+
+
+def records(node: Any) -> list[str]:
+    """The files that call-outs left for later ones."""
+    folder = Path(f"{node.root}/var/lib/pure-flex")
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+
+
+def check_given_back(node: Any, array: Any, volume: str = "k8s-pvc-1") -> None:
+    """Nothing of a volume is left on a node, on its array or in the driver's memory; the sessions stay."""
+    assert (node.mounts, node.maps, node.paths) == ([], [], [])
+    assert host_of(array, node) not in array.connections(volume)
+    assert records(node) == []
+
+
+def check_mounted(node: Any, array: Any, directory: Path, volume: str = "k8s-pvc-1", paths: int = 2) -> None:
+    """A volume is mounted at a directory, through its map over so many paths, and connected on the array."""
+    mount, = [mount for mount in node.mounts if mount.directory == str(directory)]
+    made, = [made for made in node.maps if made.wwid == wwid(array, volume)]
+    assert mount.wwid == made.wwid and len(made.paths) == paths
+    assert host_of(array, node) in array.connections(volume)
