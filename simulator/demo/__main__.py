@@ -1,6 +1,7 @@
 """`python -m simulator.demo`, or `make demo`."""
 import signal
 import sys
+from types import FrameType
 
 import click
 
@@ -23,10 +24,18 @@ def main(pretend: bool, keep: bool, verbose: bool, limit: float) -> None:
     """
     screen = Screen(verbose)
     why = "asked for" if pretend else why_pretended()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     status = _run(screen, why, keep, limit)
     sys.stdout.flush()
     sys.exit(status)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """The first signal ends the story; the clean-up that follows is short and should not be cut by a second."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _run(screen: Screen, why: str, keep: bool, limit: float) -> int:
@@ -39,9 +48,8 @@ def _run(screen: Screen, why: str, keep: bool, limit: float) -> int:
             except (TimeoutError, RuntimeError, OSError, LookupError) as error:
                 screen.problem(f"{type(error).__name__}: {error}")
                 _tell_trouble(screen, cluster)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)     # what follows is short, and should not be cut
     except KeyboardInterrupt:
-        click.echo("\ninterrupted; everything was stopped and removed")
+        click.echo("interrupted: all that was started has been stopped")
         return 130
     except (RuntimeError, OSError) as error:
         screen.problem(f"could not start: {error}")

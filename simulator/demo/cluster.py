@@ -1,5 +1,6 @@
 """The demo's cast, started in order and ended in reverse, whatever happens."""
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -30,7 +31,7 @@ class Cluster:
 
     def __init__(self, screen: Screen, *, real: bool, keep: bool, limit: float) -> None:
         self.screen = screen
-        self.directory = Path(tempfile.mkdtemp(prefix="pure-flex-")).resolve()
+        self.directory = _new_directory()
         self.real = real
         self.deadline = time.monotonic() + limit
         self._keep = keep
@@ -114,7 +115,22 @@ class Cluster:
         return events[-1]["message"] if events else "no event"
 
     def _remove(self) -> None:
+        """The last step: nothing of ours stays mounted, and nothing stays in /tmp unless asked for."""
+        for directory in _mounted_below(self.directory):
+            subprocess.run(["umount", "-l", directory], check=False, timeout=20, capture_output=True)
         if self._keep:
             self.screen.fact("kept", str(self.directory))
         else:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _new_directory() -> Path:
+    """Below TMPDIR, or below /tmp when that name is too long for a pretend node's socket."""
+    place = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix="pure-flex-", dir=place if len(place) < 24 else "/tmp")).resolve()
+
+
+def _mounted_below(directory: Path) -> list[str]:
+    """Mount points below a directory, the innermost first: what an interrupted story may leave in the real form."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return sorted((point for point in points if point.startswith(f"{directory}/")), key=len, reverse=True)

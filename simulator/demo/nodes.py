@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from simulator.demo.screen import Screen
-from simulator.demo.workload import Disk, Idle, Journal
+from simulator.demo.workload import Idle, Journal
 from simulator.fabric import RemoteFabric
 from simulator.kubelet import Kubelet
 from simulator.kubelet.volumes import likely_mount_point
@@ -18,13 +18,15 @@ from simulator.kubernetes import KubeApi
 from simulator.node import PretendNode
 
 CHECKOUT = Path(__file__).parents[2]
-SETTINGS = '{"PURE_PREEMPT_RWO_GRACE": "2", "PURE_FLEX_DEBUG": "true"}\n'
-GRACE = 2.0                              # seconds, as written above
+GRACE = 2.0                              # seconds until a silent host's volume may be taken
+SETTINGS = f'{{"PURE_PREEMPT_RWO_GRACE": "{GRACE:g}", "PURE_FLEX_DEBUG": "true"}}\n'
 _RUNTIME = ".flex-rt-demo"               # a dot name beside the executable, as the node bundle has it
 
 
 class Member:
     """A node of the demo's cluster. `journals` are the lives that began on it."""
+
+    kubelet: Kubelet
 
     def __init__(self, name: str, directory: Path, fabric: RemoteFabric, api: KubeApi, screen: Screen, real: bool) -> None:
         self.name = name
@@ -35,12 +37,10 @@ class Member:
         self._root = directory / name / "kubelet"
         self._api = api
         self._screen = screen
-        self.kubelet = self._new_kubelet()
 
     def __enter__(self) -> Self:
         self.machine.__enter__()
-        self.kubelet = self._new_kubelet()
-        self.kubelet.__enter__()
+        self._start_kubelet()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -55,8 +55,7 @@ class Member:
     def power_on(self) -> None:
         """Boot: a fresh kernel, and a kubelet that finds its old directories."""
         self.machine.power_on()
-        self.kubelet = self._new_kubelet()
-        self.kubelet.__enter__()
+        self._start_kubelet()
 
     def install(self, pure_json: Path) -> None:
         """Do what the daemon does: everything beside the executable first, the executable last."""
@@ -72,14 +71,6 @@ class Member:
         staged.write_text(f"#!/bin/sh\nexec {_quoted(sys.executable)} -I -S {_quoted(str(start))} \"$@\"\n")
         staged.chmod(0o755)
         staged.rename(place / "flex")
-
-    def read(self, directory: Path, name: str) -> str:
-        """A file of a volume, as a pod reads it."""
-        return self.machine.read(str(directory / name))
-
-    def write(self, directory: Path, name: str, text: str) -> None:
-        """Write a file of a volume, as a pod does."""
-        self.machine.write(str(directory / name), text)
 
     def directory(self, pv: str) -> Path | None:
         """Where a PV is mounted on this node."""
@@ -99,71 +90,76 @@ class Member:
 
     @property
     def waits_for(self) -> list[str]:
-        """What the driver has noted about volumes other hosts hold."""
+        """What the driver has noted about volumes that other hosts hold: names of its marks, volume and host in them."""
         return [path.name for path in (self.machine.root / "var/lib/pure-flex/marks").glob("held.*")]
 
-    def _new_kubelet(self) -> Kubelet:
+    def _start_kubelet(self) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PURE_")}
-        check = likely_mount_point if self.real else self._is_mounted
-        return Kubelet(self._api, self.name, self._root, self.plugins, start=self._start, is_mount_point=check,
-                       environment={**environment, **self.machine.environment()}, limit=120.0,
-                       tell=self._screen.call_out)
+        self.kubelet = Kubelet(self._api, self.name, self._root, self.plugins, start=self._start, limit=120.0,
+                               is_mount_point=likely_mount_point if self.real else self._is_mounted,
+                               environment={**environment, **self.machine.environment()}, tell=self._screen.call_out)
+        self.kubelet.__enter__()
 
     def _start(self, pod: dict[str, Any], directories: dict[str, Path]) -> Journal | Idle:
         if "data" not in directories:
             return Idle()
-        journal = Journal(pod["metadata"]["name"], directories["data"], _Files(self.machine))
-        self.journals.append(journal)
-        return journal
+        disk = RealDisk() if self.real else PretendDisk(self.machine)
+        self.journals.append(Journal(pod["metadata"]["name"], directories["data"], disk))
+        return self.journals[-1]
 
     def _is_mounted(self, directory: Path) -> bool:
         os.stat(directory)               # FileNotFoundError, as the real test has it
         return str(directory) in [mount.directory for mount in self.machine.mounts]
 
 
-class _Files:
-    """A pod's way to its files."""
+class RealDisk:
+    """A pod's files on a mounted volume."""
+
+    def append(self, path: str, text: str) -> None:
+        """Write and fsync."""
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+class PretendDisk:
+    """A pod's files on a volume that is only pretended to be mounted: the pretend node keeps them in the volume."""
 
     def __init__(self, machine: PretendNode) -> None:
         self._machine = machine
+        self._text: dict[str, str] = {}
 
-    def write(self, path: str, data: str) -> None:
-        self._machine.write(path, data)
-
-    def read(self, path: str) -> str:
-        return self._machine.read(path)
-
-
-def disk(member: Member) -> Disk:
-    """The files of a node's pods."""
-    return _Files(member.machine)
+    def append(self, path: str, text: str) -> None:
+        """Read once, then write the whole file each time."""
+        if path not in self._text:
+            with suppress(FileNotFoundError):
+                self._text[path] = self._machine.read(path)
+        self._text[path] = self._text.get(path, "") + text
+        self._machine.write(path, self._text[path])
 
 
 def why_pretended() -> str:
-    """Why block devices and file systems cannot be real here; "" when they can."""
+    """Why block devices and file systems cannot be real here; "" when they can, which is tried."""
     if os.geteuid() != 0:
         return "not root"
     if not os.path.exists("/dev/loop-control"):
         return "no loop devices"
-    missing = [tool for tool in ("losetup", "mkfs.xfs", "blkid", "mount", "umount") if not shutil.which(tool)]
-    if missing:
-        return f"{', '.join(missing)} not installed"
-    return _why_no_mount()
+    missing = [tool for tool in ("losetup", "mkfs.xfs", "xfs_growfs", "blkid", "mount", "umount") if not shutil.which(tool)]
+    return f"{', '.join(missing)} not installed" if missing else _why_no_mount()
 
 
 def _why_no_mount() -> str:
-    """Try it: a small xfs is too large to make for a test, so it is an ext4 or nothing but the loop device."""
     with tempfile.TemporaryDirectory(prefix="pure-flex-try-") as place:
-        image = Path(place) / "image"
-        with image.open("wb") as file:
-            file.truncate(320 << 20)
-        target = Path(place) / "at"
+        image, target = Path(place, "image"), Path(place, "at")
         target.mkdir()
-        for argv in (["mkfs.xfs", "-q", str(image)], ["mount", "-o", "loop", str(image), str(target)]):
+        with image.open("wb") as file:
+            file.truncate(320 << 20)     # mkfs.xfs refuses less than 300 MiB
+        for argv in (["mkfs.xfs", "-q", str(image)], ["mount", "-o", "loop", str(image), str(target)],
+                     ["umount", str(target)]):
             done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
             if done.returncode:
-                return f"{argv[0]} says {(done.stderr or done.stdout).strip().splitlines()[-1:]}"
-        subprocess.run(["umount", str(target)], check=False, timeout=20)
+                return f"{argv[0]}: {' '.join((done.stderr or done.stdout).split())[:120]}"
     return ""
 
 

@@ -39,7 +39,7 @@ class Screen:
 
     def fact(self, name: str, text: str) -> None:
         """One line of the cast."""
-        self._print(f"  {click.style(f'{name:<11}', fg='cyan')} {text}")
+        self._print(f"  {click.style(f'{name:<12}', fg='cyan')} {text}")
 
     def chapter(self, text: str) -> None:
         """A numbered heading, with the time so far."""

@@ -1,5 +1,7 @@
-"""The demo's story, chapter by chapter. What it states was checked first, against the arrays, the API or the data."""
+"""The demo's story, chapter by chapter; what it states was checked first against the arrays, the API or the data."""
 import json
+import os
+import struct
 import threading
 import time
 from pathlib import Path
@@ -9,6 +11,7 @@ from simulator.demo.cluster import Cluster
 from simulator.demo.nodes import GRACE, Member
 from simulator.demo.workload import FILE, Journal, whole
 from simulator.kubelet import CallOut
+from simulator.kubelet.volumes import likely_mount_point
 from simulator.kubernetes.binder import CLAIMS, PODS, PVS
 
 GiB = 1 << 30
@@ -50,8 +53,11 @@ class Story:
         array, volume = self.arrays.volume(self.volume)
         self.screen.check(f"claim pg-volume is Bound to {self.pv} ({took:.0f} ms)",
                           self.pv == f"pvc-{claim['metadata']['uid']}")
-        self.screen.check(f"volume {self.volume} of 15 GiB is on fa2: both arrays have env=dev, fa1 is 62 % full, "
-                          "fa2 18 %", array == "fa2" and volume["size"] == 15 * GiB, f"{array} {volume.get('size')}")
+        fill = {one["name"]: one["used"] / one["capacity"] for one in self.arrays.flash_arrays if
+                one["labels"]["env"] == "dev"}
+        full = ", ".join(f"{name} is {used:.0%} full" for name, used in fill.items())
+        self.screen.check(f"volume {self.volume} of 15 GiB is on {array}: of those with env=dev, {full}",
+                          array == min(fill, key=lambda name: fill[name]) and volume["size"] == 15 * GiB, str(volume))
         self.screen.check("nobody uses it yet: no host is connected", not self.arrays.connected(self.volume))
         self.screen.check("its event tells the user so", bool(self.api.events("pg-volume", "ProvisioningSucceeded"))
                           or self._comes_event("pg-volume", "ProvisioningSucceeded"))
@@ -143,10 +149,12 @@ class Story:
                           bool(system) and not system.get("destroyed"))
         here, there = self.node1.directory(name), self.node2.directory(name)
         if here and there:
-            self.node1.write(here, "index.html", "written on node1\n")
-            self.screen.check("what node1 writes node2 reads", self.node2.read(there, "index.html") == "written on node1\n")
-            self.node2.write(there, "reply", "written on node2\n")
-            self.screen.check("and the other way round", self.node1.read(here, "reply") == "written on node2\n")
+            for writer, source, reader, target in ((self.node1, here, self.node2, there),
+                                                   (self.node2, there, self.node1, here)):
+                text = f"written on {writer.name}\n"
+                writer.machine.write(str(source / writer.name), text)
+                self.screen.check(f"what {writer.name} writes {reader.name} reads",
+                                  reader.machine.read(str(target / writer.name)) == text)
         self.screen.note("(NFS itself is pretended: both mounts show the directory the simulator keeps for the file system)")
 
     def claim_grows(self) -> None:
@@ -231,7 +239,8 @@ class Story:
         return found
 
     def _read(self, member: Member) -> str:
-        return member.read(self._directory(member), FILE)
+        path = self._directory(member) / FILE
+        return path.read_text() if self.cluster.real else member.machine.read(str(path))
 
     def _check_data(self, member: Member, lives: list[Journal]) -> None:
         text = self._read(member)
@@ -247,19 +256,21 @@ class Story:
     def _check_file_system(self, member: Member) -> None:
         [mount] = [found for found in member.machine.mounts if found.directory == str(self._directory(member))]
         serial = self.arrays.volume(self.volume)[1]["serial"].lower()
-        real = "a real xfs on a loop device" if self.cluster.real else "xfs (pretended)"
-        self.screen.check(f"{real}, mounted with discard from the multipath device of serial …{serial[-8:]}",
-                          mount.fstype == "xfs" and mount.wwid.endswith(serial) and "discard" in mount.options, str(mount))
+        kind = "a real xfs on a loop device" if self.cluster.real else "xfs (pretended)"
+        there = likely_mount_point(self._directory(member)) or not self.cluster.real
+        self.screen.check(f"{kind}, mounted with discard from the multipath device of serial …{serial[-8:]}",
+                          there and mount.fstype == "xfs" and mount.wwid.endswith(serial) and "discard" in mount.options,
+                          str(mount))
 
     def _file_system_bytes(self, member: Member) -> int:
-        """Size of the file system: the kernel's word, or in the pretended form that of the device it was grown to."""
+        """Size of the file system: the kernel's word, or in the pretended form that of the superblock on the volume."""
         if self.cluster.real:
-            import os
             found = os.statvfs(self._directory(member))
             return found.f_blocks * found.f_frsize
-        grown = any(self.cluster.real or argv for argv in member.tools("xfs_growfs"))
-        size = member.machine.maps[0].size
-        return size if grown or size == 15 * GiB else 15 * GiB
+        [file] = [lun["file"] for lun in self.arrays.fabric.luns(member.machine.iqn) if lun["volume"] == self.volume]
+        with open(file, "rb") as volume:
+            magic, block, blocks = struct.unpack(">4sIQ", volume.read(16))    # sb_magicnum, sb_blocksize, sb_dblocks
+        return int(block * blocks) if magic == b"XFSB" else 0
 
     def _comes_event(self, about: str, reason: str) -> bool:
         return bool(self.cluster.until(lambda: self.api.events(about, reason), f"event {reason} of {about}", 5))

@@ -15,15 +15,12 @@ FILE = "journal"
 class Disk(Protocol):
     """How a pod of one node reaches its files."""
 
-    def write(self, path: str, data: str) -> None:
-        """Replace a file; on the volume when it returns."""
-
-    def read(self, path: str) -> str:
-        """The whole file."""
+    def append(self, path: str, text: str) -> None:
+        """Add to a file; it is on the volume when this returns. OSError."""
 
 
 class Journal:
-    """One life of the journal; `lines` are those known to be on the volume."""
+    """One life of the journal; `lines` of it are known to be on the volume. `error` is why it ended by itself."""
 
     def __init__(self, life: str, directory: Path, disk: Disk) -> None:
         self.life = life
@@ -37,8 +34,7 @@ class Journal:
 
     def stop(self, grace: float) -> None:
         """SIGTERM: it writes on for a while, then ends."""
-        if not self._stop.is_set() and not self.error:
-            threading.Event().wait(min(LAST_WORDS, grace))
+        self._stop.wait(min(LAST_WORDS, grace))
         self.kill()
 
     def kill(self) -> None:
@@ -48,13 +44,8 @@ class Journal:
 
     def _write(self) -> None:
         try:
-            try:
-                text = self._disk.read(self._path)
-            except FileNotFoundError:
-                text = ""
             while not self._stop.is_set():
-                text += f"life {self.life} line {self.lines + 1}\n"
-                self._disk.write(self._path, text)
+                self._disk.append(self._path, f"life {self.life} line {self.lines + 1}\n")
                 self.lines += 1
                 self._stop.wait(PAUSE)
         except OSError as error:
@@ -71,13 +62,7 @@ class Idle:
         """Nothing runs."""
 
 
-def lines_of(text: str, life: str) -> list[int]:
-    """The numbers of a life's lines in a journal, in order."""
-    words = [line.split() for line in text.splitlines()]
-    return [int(number) for _, name, _, number in (found for found in words if len(found) == 4) if name == life]
-
-
 def whole(text: str, life: str, at_least: int) -> bool:
-    """Whether a life's lines are all there, without gap, and at least so many."""
-    numbers = lines_of(text, life)
+    """Whether a life's lines are all there, in order and without gap, and at least so many."""
+    numbers = [int(words[3]) for words in map(str.split, text.splitlines()) if len(words) == 4 and words[1] == life]
     return len(numbers) >= at_least and numbers == list(range(1, len(numbers) + 1))

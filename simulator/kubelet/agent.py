@@ -98,13 +98,15 @@ class Kubelet:
         uid, deleted = pod["metadata"]["uid"], bool(pod["metadata"].get("deletionTimestamp"))
         with self._lock:
             worker = self._workers.get(uid)
+            known = worker is not None
             if worker is None:
                 worker = PodWorker(pod, self._api, self.volumes, self._start, host=self.node, backoff=self._backoff,
                                    minor=self._api.version.minor)
                 self._workers[uid] = worker
-                worker.begin()
         if deleted:
-            worker.terminate()
+            worker.terminate()           # before it begins: a pod that ends already mounts nothing any more
+        if not known:
+            worker.begin()
 
     def _claim_changed(self, event: Event) -> None:
         if event.type != "MODIFIED" or not (event.stored.object["status"].get("conditions") or []):

@@ -304,6 +304,19 @@ def test_a_restarted_kubelet_takes_a_mount_point_for_done(api: KubeApi, recorder
         assert words(again) == ["init", "init", "unmount"]
 
 
+def test_a_pod_that_ends_while_the_node_boots_is_only_unmounted(api: KubeApi, recorder: Recorder, tmp_path: Path) -> None:
+    """After a reboot its directory is there, its mount is not: unmount comes, mount does not, the pod goes away."""
+    with started(api, recorder, tmp_path) as agent:
+        api.create(pod())
+        running(api)
+        agent.power_off()
+    (recorder.home / "mounted").write_text("")
+    api.delete(PODS, "web")
+    with started(api, recorder, tmp_path) as again:
+        gone(api)
+        assert words(again) == ["init", "init", "unmount"]
+
+
 def test_power_off_ends_everything_at_once(api: KubeApi, recorder: Recorder, tmp_path: Path) -> None:
     """A running call dies, nothing is unmounted, the pod stays in the API."""
     recorder.slow("mount", 30)
