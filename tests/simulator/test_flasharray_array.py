@@ -3,6 +3,7 @@
 import pytest
 from purestorage import FlashArray as Client
 
+from simulator.fabric import LocalFabric
 from simulator.flasharray import FlashArray
 from simulator.fleet import Simulator
 from tests.simulator.arrayclient import GiB, IQN, Rest, connect, names, refusal
@@ -185,7 +186,6 @@ def test_monitor_of_the_array(arrays: Simulator, array: FlashArray, other: Flash
 
 def test_initiators_are_rows_of_port(arrays: Simulator, array: FlashArray, client: Client) -> None:
     """Whoever a pretend node says is logged in."""
-    from simulator.fabric import LocalFabric
     fabric = LocalFabric(arrays)
     fabric.login(IQN(1), array.portals[0])
     fabric.login(IQN(1), array.portals[1])

@@ -4,10 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from purestorage import FlashArray as Client
-from purestorage import PureHTTPError
 
 from simulator.flasharray import FlashArray
 from simulator.fleet import Simulator
+from simulator.state.objects import Volume
 from tests.simulator.arrayclient import GiB, Rest, refusal
 
 
@@ -123,13 +123,9 @@ def test_51_all_true_gives_a_row_a_path(array: FlashArray, ready: Client) -> Non
     assert [row["target_port"] for row in rows] == ["CT0.ETH8", "CT1.ETH8"]
 
 
-def test_a_host_that_is_full(array: FlashArray, ready: Client) -> None:
+def test_46_a_host_that_is_full(array: FlashArray, ready: Client) -> None:
     """4095 LUNs; the text is unverified."""
     host = array.state.hosts.get("h1")
-    for number, volume in enumerate([array.state.volumes.get("v1")] * 1, 1):
-        host.luns[volume] = number
-    from simulator.state.objects import Volume
-    for lun in range(2, 4096):
-        host.luns[Volume(f"x{lun}", f"{lun:024X}", GiB, None, 0.0)] = lun
-    with pytest.raises(PureHTTPError, match="LUN"):
+    host.luns |= {Volume(f"x{lun}", f"{lun:024X}", GiB, None, 0.0): lun for lun in range(1, 4096)}
+    with refusal("LUN"):
         ready.connect_host("h1", "v2")
