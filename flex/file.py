@@ -103,6 +103,7 @@ def _mount(record: "state.Record", options: list[str], paths: "Paths") -> None:
     if made:
         os.makedirs(directory, mode=0o750)
     state.save(paths, record)
+    command.step("recorded")
     try:
         _run_mount(record.source, directory, options)
         if not mounts.at(paths, directory):

@@ -34,7 +34,7 @@ def unmount(mount_dir: str, node: "Node") -> None:
     if _is_file(record, mounted):
         from flex import file
         file.unmount(mount_dir, record, node)
-    elif record is not None or any(mount.source.startswith("/dev/") for mount in mounted):
+    elif record is not None or any(mount.source.startswith(f"{node.paths.dev}/") for mount in mounted):
         from flex import block
         block.unmount(mount_dir, record, node)
     else:
