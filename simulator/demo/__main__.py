@@ -74,8 +74,9 @@ def _tell_trouble(screen: Screen, cluster: Cluster) -> None:
     """What helps to understand a story that broke off."""
     for event in cluster.api.events()[-5:]:
         screen.note(f"event  {event['involvedObject']['kind']} {event['involvedObject']['name']}: {event['message'][:300]}")
-    for name, text in (("provisioner", cluster.provisioner.output), *((member.name, member.log)
-                                                                      for member in cluster.nodes)):
+    logs = [("arrays", cluster.simulator.output), ("provisioner", cluster.provisioner.output),
+            *((member.name, member.log) for member in cluster.nodes)]
+    for name, text in logs:
         for line in text.splitlines()[-6:]:
             screen.note(f"{name}  {line[:300]}")
 
