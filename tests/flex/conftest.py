@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.flex.driver import Driver
+from tests.flex.driver import SCRIPT, Driver
 
 
 @pytest.fixture
@@ -16,6 +16,7 @@ def plugin(tmp_path: Path) -> Path:
     """The folder that kubelet knows the driver in; what lies beside the executable goes here."""
     folder = tmp_path / "exec" / "pure~flex"
     folder.mkdir(parents=True)
+    (folder / "flex").symlink_to(SCRIPT)
     return folder
 
 
@@ -105,6 +106,7 @@ class InstalledDriver(Driver):
     def __init__(self, executable: Path, environment: dict[str, str], sim: Any) -> None:
         super().__init__(executable, environment)
         self.sim = sim
+        self._fleet: object = None
 
     def __call__(self, *words: object, **environment: str) -> dict[str, Any]:
         self.install()
@@ -116,7 +118,8 @@ class InstalledDriver(Driver):
 
     def install(self) -> None:
         self.secrets = tuple(array.token for array in self.sim.arrays)
-        if self.sim.arrays:
+        if self.sim.arrays and self._fleet != self.sim.pure_json():
+            self._fleet = self.sim.pure_json()
             self.sim.write_pure_json(self.executable.with_name(".pure.json"))
 
 

@@ -46,7 +46,7 @@ class Driver:
 
     def start(self, *words: object, **environment: str) -> "subprocess.Popen[bytes]":
         """Begin one call in a process of its own."""
-        return subprocess.Popen([SCRIPT, *map(argument, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        return subprocess.Popen([self.executable, *map(argument, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, cwd="/", env={**self.environment, **environment})
 
     def finish(self, call: "subprocess.Popen[bytes]", timeout: float = 60.0) -> Answer:

@@ -1,0 +1,427 @@
+"""The call-out protocol, for both kinds of volume, and the table of who tests which point of its checklist.
+
+Numbers are those of flexvolume-protocol.md section 10. A point is tested where `TABLE` says; the last tests here hold the
+table to what is really there.
+"""
+
+import ast
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from flex import state
+from flex.paths import Paths
+from tests.flex.driver import Answer, Driver, argument, options
+from tests.flex.test_cli import tool
+
+GiB = 1 << 30
+SUCCESS = {"status": "Success"}
+
+TABLE = {
+    1: "test_protocol.test_a_whole_life_is_told_in_one_object_a_call test_cli.test_no_arguments_at_all_is_a_failure "
+       "test_cli.test_whatever_is_asked_the_answer_is_one_object",
+    2: "test_cli.test_whatever_is_asked_the_answer_is_one_object",
+    3: "test_protocol.test_a_whole_life_is_told_in_one_object_a_call",
+    4: "test_protocol.test_a_failure_ends_with_status_0_in_a_process_too",
+    5: "test_protocol.test_no_answer_and_no_log_holds_a_secret test_find.test_no_token_is_in_any_message",
+    6: "test_protocol.test_an_error_text_of_any_bytes_is_told test_request.test_bytes_that_are_no_utf8_become_valid_json",
+    7: "test_cli.test_a_signal_ends_the_call_with_a_failure test_cli.test_a_bug_is_a_failure_without_its_traceback "
+       "test_cli.test_the_disk_being_full_is_told test_cli.test_an_unwritable_log_changes_nothing",
+    8: "test_command.test_a_daemon_that_keeps_the_pipes_does_not_keep_us "
+       "test_cli.test_what_libraries_print_reaches_the_log_and_not_kubelet",
+    9: "test_cli.test_unknown_calls_are_not_supported",
+    10: "test_cli.test_a_wrong_number_of_arguments_is_a_failure_that_says_the_right_one "
+        "test_cli.test_malformed_options_are_a_failure",
+    11: "test_cli.test_unknown_calls_are_not_supported test_protocol.test_attach_calls_are_not_supported",
+    12: "test_cli.test_a_process_with_an_empty_environment_and_no_path_answers test_cli.test_closed_streams_do_no_harm",
+    13: "test_cli.test_init_tells_all_five_capabilities",
+    14: "test_cli.test_init_needs_no_config_and_writes_nothing",
+    15: "test_protocol.test_a_thousand_inits_change_nothing test_cli.test_fifty_inits_at_once",
+    16: "test_cli.test_init_needs_no_config_and_writes_nothing",
+    18: "test_request.test_unknown_keys_and_escapes_are_taken_as_they_come",
+    19: "test_request.test_an_empty_fs_type_is_the_settings",
+    20: "test_protocol.test_read_only_is_read_only",
+    21: "test_request.test_both_keys_of_the_group_are_understood",
+    22: "test_request.test_a_missing_name_is_the_last_element_of_the_directory",
+    23: "test_protocol.test_a_kubelet_of_1_6_sends_no_pod",
+    24: "test_request.test_secrets_are_decoded_and_shown_nowhere test_request.test_what_cannot_be_used_is_named",
+    25: "test_protocol.test_options_without_the_pvs_own_crash_nothing",
+    29: "test_protocol.test_on_success_it_is_a_mount_of_another_device",
+    30: "test_protocol.test_a_failed_mount_leaves_nothing",
+    31: "test_protocol.test_a_repeated_mount_is_success_without_a_second_layer",
+    32: "test_protocol.test_a_directory_with_another_volume_is_left_alone",
+    33: "test_protocol.test_the_directory_may_be_missing_or_there",
+    35: "test_protocol.test_two_pods_mount_one_volume_at_once",
+    37: "test_file.test_a_dark_server_is_named_in_time test_cli.test_a_call_that_forgets_the_time_is_cut",
+    38: "test_protocol.test_a_mount_killed_at_any_step_is_finished_by_its_repeat "
+        "test_protocol.test_an_unmount_killed_at_any_step_is_finished_by_its_repeat",
+    39: "test_protocol.test_kubelets_root_may_be_anywhere test_file.test_a_slash_at_the_end_names_the_same_directory "
+        "test_mounts.test_a_kubelet_folder_behind_a_link_is_found",
+    40: "test_file.test_what_is_mounted_is_written_down_first",
+    41: "test_protocol.test_a_mount_that_mounts_nothing_is_no_success",
+    42: "test_file.test_unmount_needs_the_directory_only",
+    43: "test_protocol.test_unmount_of_what_was_never_mounted",
+    44: "test_protocol.test_unmount_after_a_reboot",
+    45: "test_protocol.test_unmount_when_the_state_is_lost",
+    46: "test_file.test_stacked_mounts_are_all_taken_away",
+    47: "test_protocol.test_ten_unmounts_leave_an_empty_directory",
+    48: "test_protocol.test_files_in_the_unmounted_directory_are_left_and_reported",
+    49: "test_file.test_a_dead_server_does_not_keep_the_pod test_file.test_a_stale_export_is_unmounted "
+        "test_file.test_a_dead_server_that_no_force_moves_is_unmounted_lazily",
+    50: "test_protocol.test_a_busy_mount_is_a_failure_until_it_is_free test_mounts.test_who_keeps_a_mount_busy",
+    53: "test_protocol.test_ten_unmounts_leave_an_empty_directory",
+    57: "test_protocol.test_attach_calls_are_not_supported",
+}
+
+# What a unit test cannot show, and where it is shown.
+ELSEWHERE = {
+    17: "the bundle's tests: init in a root without shell and C library",
+    61: "daemonset", 62: "daemonset", 63: "daemonset", 64: "daemonset", 65: "daemonset", 66: "daemonset",
+}
+
+
+class Volume(NamedTuple):
+    """One volume of either kind on its array, and the options of its PV."""
+
+    kind: str
+    options: dict[str, str]
+    other: dict[str, str]           # options of a second volume of the kind
+    holder: Any                     # the array
+
+
+@pytest.fixture(params=["block", "file"])
+def volume(request: pytest.FixtureRequest, array: Any, blade: Any) -> Volume:
+    """Two volumes of one kind."""
+    if request.param == "block":
+        for name in ("k8s-pvc-1", "k8s-pvc-2"):
+            array.add_volume(name, GiB)
+        own = dict(backend="block", namespace="k8s", array=array.endpoint, access="ReadWriteOnce")
+        return Volume("block", options("pvc-1", volume="k8s-pvc-1", **own), options("pvc-2", volume="k8s-pvc-2", **own), array)
+    for name in ("k8s-pvc-1", "k8s-pvc-2"):
+        blade.add_file_system(name, GiB)
+    own = dict(backend="file", namespace="k8s", array=blade.endpoint, access="ReadWriteMany")
+    return Volume("file", options("pvc-1", volume="k8s-pvc-1", nfs=f"{blade.nfs_endpoint}:/k8s-pvc-1", **own),
+                  options("pvc-2", volume="k8s-pvc-2", nfs=f"{blade.nfs_endpoint}:/k8s-pvc-2", **own), blade)
+
+
+@pytest.fixture
+def directory(pod: Path) -> Path:
+    """kubelet's directory for the volume."""
+    return pod / "pvc-1"
+
+
+def failed(told: Answer) -> str:
+    assert told["status"] == "Failure", told
+    return str(told["message"])
+
+
+def records(node: Any) -> list[state.Record]:
+    return state.records(Paths(str(node.root)))
+
+
+def check_clean(node: Any, volume: Volume) -> None:
+    """Nothing of the volume is left on the node, in its memory, or connected on the array."""
+    assert (node.mounts, node.maps, node.paths, records(node)) == ([], [], [], [])
+    assert volume.kind == "file" or volume.holder.connections("k8s-pvc-1") == {}
+
+
+# Output
+
+def test_a_whole_life_is_told_in_one_object_a_call(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+    """Each answer is checked as kubelet reads it (Driver): one object, a known status, nothing on stderr, exit 0."""
+    flex("init")
+    for call in (["mount", directory, volume.options], ["mount", directory, volume.options],
+                 ["expandfs", volume.options, "", directory, str(2 * GiB), str(GiB)],
+                 ["unmount", directory], ["unmount", directory]):
+        assert flex(*call) == SUCCESS
+    check_clean(node, volume)
+
+
+def test_a_whole_life_in_processes(flex: Driver, flex_process: Any, node: Any, volume: Volume, directory: Path) -> None:
+    assert flex_process("mount", directory, volume.options) == SUCCESS
+    node.write(f"{directory}/hello", "world")
+    assert flex_process("mount", directory, volume.options) == SUCCESS
+    assert node.read(f"{directory}/hello") == "world"
+    assert flex_process("unmount", directory) == SUCCESS
+    check_clean(node, volume)
+
+
+def test_a_failure_ends_with_status_0_in_a_process_too(flex: Driver, flex_process: Any, node: Any, array: Any,
+                                                       directory: Path) -> None:
+    """kubelet then keeps the arguments out of its log."""
+    assert "k8s-pvc-9" in failed(flex_process("mount", directory, options("pvc-9")))
+
+
+def test_no_answer_and_no_log_holds_a_secret(flex: Driver, sim: Any, node: Any, volume: Volume, directory: Path) -> None:
+    """Driver looks for tokens in each answer; here they are looked for in all the driver wrote, at debug level."""
+    secret = options("pvc-1", **{"kubernetes.io/secret/key": "bm90LWEtc2VjcmV0"})
+    for call in (["mount", directory, {**volume.options, **secret, **volume.options}], ["unmount", directory],
+                 ["mount", directory, {**secret, "volume": "k8s-nowhere"}]):
+        flex(*call, PURE_FLEX_DEBUG="true")
+    sim.unplug(volume.holder)
+    flex("mount", directory, secret, PURE_FLEX_DEBUG="true")
+    written = "".join(file.read_text(errors="replace") for file in Path(node.root, "var").rglob("*") if file.is_file())
+    for word in (*(each.token for each in sim.arrays), "bm90LWEtc2VjcmV0", "not-a-secret"):
+        assert word not in written
+
+
+def test_an_error_text_of_any_bytes_is_told(flex: Driver, node: Any, blade: Any, directory: Path) -> None:
+    folder = Path(node.root) / "instead"
+    tool(folder / "mount", r"""printf 'a "quoted"\\ line\nand \377 no text\n' >&2; exit 32""")
+    flex.environment["PATH"] = f"{folder}:{flex.environment['PATH']}"
+    assert 'a "quoted"\\ line and \ufffd no text' in failed(flex("mount", directory, options(nfs="192.0.2.7:/x")))
+
+
+def test_names_of_any_bytes_are_told(flex: Driver, node: Any, blade: Any, directory: Path) -> None:
+    for text in ('a"b', "a\nb", "a\\b", "ü", "\ud800", "a" * 5000):
+        failed(flex("mount", directory, json.dumps({"volume": text})))
+
+
+@pytest.mark.parametrize("call", ["getvolumename", "attach", "waitforattach", "isattached", "detach", "mountdevice",
+                                  "unmountdevice", "expandvolume", "waitfordetach"])
+def test_attach_calls_are_not_supported(bare: Driver, call: str) -> None:
+    """In the portable profile, by name alone: whatever the arguments are."""
+    for words in ([], ["{}"], ["{}", "node1"], ["", "{}"], ["/d", "", "{}"]):
+        assert bare(call, *words)["status"] == "Not supported"
+
+
+def test_a_thousand_inits_change_nothing(bare: Driver, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    assert len({json.dumps(bare("init")) for _ in range(1000)}) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+# Options
+
+def test_read_only_is_read_only(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+    """And never formatted: a blank volume is refused."""
+    wanted = {**volume.options, "kubernetes.io/readwrite": "ro"}
+    if volume.kind == "block":
+        failed(flex("mount", directory, wanted))
+        assert not any(command.argv[0].startswith("mkfs") for command in node.commands)
+        flex("mount", directory, volume.options)
+        flex("unmount", directory)
+    assert flex("mount", directory, wanted) == SUCCESS
+    assert "ro" in node.mounts[0].options
+
+
+def test_a_kubelet_of_1_6_sends_no_pod(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+    early = {key: value for key, value in volume.options.items()
+             if not key.startswith(("kubernetes.io/pod.", "kubernetes.io/serviceAccount"))}
+    assert flex("mount", directory, early) == SUCCESS
+
+
+def test_options_without_the_pvs_own_crash_nothing(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+    """What kubelet rebuilds after its restart: the volume is known by its name, or by the record of the directory."""
+    rebuilt = {key: value for key, value in volume.options.items() if key.startswith("kubernetes.io/")}
+    assert flex("mount", directory, volume.options) == SUCCESS
+    assert flex("mount", directory, rebuilt) == SUCCESS
+    assert flex("expandfs", rebuilt, "", directory, str(2 * GiB), str(GiB)) == SUCCESS
+    assert len(node.mounts) == 1
+    assert flex("unmount", directory) == SUCCESS
+    assert flex("mount", directory, rebuilt) == SUCCESS
+
+
+# Mount
+
+def test_on_success_it_is_a_mount_of_another_device(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+    assert flex("mount", directory, volume.options) == SUCCESS
+    mount, = node.mounts
+    assert mount.directory == str(directory) and mount.device != "254:1"
+
+
+@pytest.mark.parametrize("ready", [False, True], ids=["missing", "there"])
+def test_a_failed_mount_leaves_nothing(flex: Driver, node: Any, volume: Volume, directory: Path, ready: bool) -> None:
+    """kubelet would take a directory with a mount on it for done at its next try."""
+    if ready:
+        directory.mkdir(mode=0o750)
+    node.faults.fail["mount"] = 32
+    failed(flex("mount", directory, volume.options))
+    check_clean(node, volume)
+    assert not ready or os.listdir(directory) == []
+    node.faults.fail.clear()
+    assert flex("mount", directory, volume.options) == SUCCESS
+
+
+def test_a_repeated_mount_is_success_without_a_second_layer(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+    for _ in range(3):
+        assert flex("mount", directory, volume.options) == SUCCESS
+    assert len(node.mounts) == 1
+
+
+def test_a_directory_with_another_volume_is_left_alone(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+    flex("mount", directory, volume.options)
+    before = node.mounts
+    failed(flex("mount", directory, volume.other))
+    assert node.mounts == before
+    assert flex("unmount", directory) == SUCCESS
+    check_clean(node, volume)
+
+
+@pytest.mark.parametrize("ready", [False, True], ids=["missing", "there"])
+def test_the_directory_may_be_missing_or_there(flex: Driver, node: Any, volume: Volume, directory: Path, ready: bool) -> None:
+    if ready:
+        directory.mkdir(mode=0o750)
+    assert flex("mount", directory, volume.options) == SUCCESS
+    assert directory.stat().st_mode & 0o777 == 0o750
+
+
+def test_two_pods_mount_one_volume_at_once(flex: Driver, node: Any, volume: Volume, tmp_path: Path) -> None:
+    """Both succeed over one device, and give it back when the second is gone."""
+    places = [tmp_path / "pods" / uid / "volumes/pure~flex/pvc-1" for uid in ("uid-1", "uid-2")]
+    calls = [flex.start("mount", place, volume.options) for place in places]
+    assert [flex.finish(call) for call in calls] == [SUCCESS] * 2
+    assert sorted(mount.directory for mount in node.mounts) == [str(place) for place in places]
+    assert len(node.maps) == (1 if volume.kind == "block" else 0)
+    calls = [flex.start("unmount", place) for place in places]
+    assert [flex.finish(call) for call in calls] == [SUCCESS] * 2
+    check_clean(node, volume)
+
+
+@pytest.mark.parametrize("place", ["mnt/kubelet/pods/u/volumes/pure~flex/pvc-1", "opt/a b\tc/pods/u/volumes/pure~flex/pvc-1",
+                                   "x"])
+def test_kubelets_root_may_be_anywhere(flex: Driver, node: Any, volume: Volume, tmp_path: Path, place: str) -> None:
+    for _ in range(2):
+        assert flex("mount", tmp_path / place, volume.options) == SUCCESS
+    assert len(node.mounts) == 1
+    assert flex("unmount", f"{tmp_path}/{place}/") == SUCCESS
+    check_clean(node, volume)
+
+
+def test_a_mount_that_mounts_nothing_is_no_success(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+    node.faults.fail["mount"] = 0
+    failed(flex("mount", directory, volume.options))
+    check_clean(node, volume)
+
+
+# Cut at any point
+
+KILLED = """
+import os, sys
+from flex import cli
+from flex.node import command
+left = [int(os.environ["CUT_AFTER"])]
+def cut(step):
+    left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), 9)
+command.at_step = cut
+cli.run()
+"""
+
+
+def killed(flex: Driver, step: int, *words: object) -> bool:
+    """Make a call that is killed at its step number `step`; False when it has not so many and came to its end."""
+    flex.install()      # type: ignore[attr-defined]
+    script = flex.executable.with_name("killed.py")
+    script.write_text(KILLED)
+    done = subprocess.run([sys.executable, script, *map(argument, words)], capture_output=True, timeout=60,
+                          env={**os.environ, **flex.environment, "CUT_AFTER": str(step)})
+    assert done.stderr == b""
+    return done.returncode == -signal.SIGKILL
+
+
+def test_a_mount_killed_at_any_step_is_finished_by_its_repeat(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+    """Every third step, beginning elsewhere for each kind, so that a run takes seconds; the lab takes them all."""
+    step = 0
+    while killed(flex, step, "mount", directory, volume.options):
+        assert flex("mount", directory, volume.options) == SUCCESS
+        assert len(node.mounts) == 1
+        assert flex("unmount", directory) == SUCCESS
+        check_clean(node, volume)
+        step += 1 if volume.kind == "file" else 3
+    assert step > 2
+
+
+def test_an_unmount_killed_at_any_step_is_finished_by_its_repeat(flex: Driver, node: Any, volume: Volume,
+                                                                 directory: Path) -> None:
+    step = 0
+    flex("mount", directory, volume.options)
+    while killed(flex, step, "unmount", directory):
+        assert flex("unmount", directory) == SUCCESS
+        check_clean(node, volume)
+        flex("mount", directory, volume.options)
+        step += 1
+    assert step > 1
+    check_clean(node, volume)
+
+
+# Unmount
+
+def test_unmount_of_what_was_never_mounted(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+    assert flex("unmount", directory) == SUCCESS
+    directory.mkdir()
+    assert flex("unmount", directory) == SUCCESS
+    assert volume.holder.requests == [] and node.commands == []
+
+
+def test_unmount_after_a_reboot(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+    flex("mount", directory, volume.options)
+    node.reboot()
+    assert flex("unmount", directory) == SUCCESS
+    check_clean(node, volume)
+
+
+def test_unmount_when_the_state_is_lost(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+    flex("mount", directory, volume.options)
+    state.remove(Paths(str(node.root)), str(directory))
+    assert flex("unmount", directory) == SUCCESS
+    check_clean(node, volume)
+
+
+def test_ten_unmounts_leave_an_empty_directory(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+    flex("mount", directory, volume.options)
+    for _ in range(10):
+        assert flex("unmount", directory) == SUCCESS
+    assert os.listdir(directory) == []
+    directory.rmdir()                           # as kubelet does
+    assert flex("unmount", directory) == SUCCESS
+
+
+def test_files_in_the_unmounted_directory_are_left_and_reported(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+    (directory / "sub").mkdir(parents=True)
+    (directory / "sub" / "diary").write_text("mine")
+    flex("mount", directory, volume.options)
+    for _ in range(2):
+        assert "sub" in failed(flex("unmount", directory))
+        check_clean(node, volume)
+    assert (directory / "sub" / "diary").read_text() == "mine"
+
+
+def test_a_busy_mount_is_a_failure_until_it_is_free(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+    flex("mount", directory, volume.options)
+    node.faults.umount_busy = 1
+    assert "busy" in failed(flex("unmount", directory))
+    assert len(node.mounts) == 1
+    assert flex("unmount", directory) == SUCCESS
+    check_clean(node, volume)
+
+
+def test_many_volumes_at_once(flex: Driver, node: Any, volume: Volume, pod: Path) -> None:
+    calls = [flex.start("mount", pod / pv, wanted) for pv, wanted in (("pvc-1", volume.options), ("pvc-2", volume.other))]
+    assert [flex.finish(call) for call in calls] == [SUCCESS] * 2
+    assert len(node.mounts) == 2
+
+
+# The table
+
+def functions_in(module: str) -> set[str]:
+    tree = ast.parse((Path(__file__).with_name(f"{module}.py")).read_text())
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("point", sorted(TABLE))
+def test_each_point_is_tested_where_the_table_says(point: int) -> None:
+    for name in TABLE[point].split():
+        module, _, function = name.partition(".")
+        assert function in functions_in(module)
+
+
+def test_no_point_is_forgotten() -> None:
+    assert sorted([*TABLE, *ELSEWHERE]) == list(range(1, 67))
