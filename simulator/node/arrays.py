@@ -15,6 +15,11 @@ from simulator.node.scsi import Unit
 SILENT = (OSError, http.client.HTTPException)       # the simulator is in another process, and does not answer
 
 
+def plain(wwn: str) -> str:
+    """"52:4A:93:…" or "0x524a93…" -> "524a93…"."""
+    return wwn.lower().replace(":", "").removeprefix("0x")
+
+
 @dataclass
 class Foreign:
     """A target that is none of the fabric's."""
@@ -31,7 +36,7 @@ class Arrays:
         self.foreign: dict[str, Foreign] = {}
         self.initiators = [machine.iqn]                     # and the WWNs of an FC node
         self._own = os.path.dirname(machine.tree.root) + "/volumes"
-        self._units: dict[tuple[str, str], dict[int, Unit]] = {}      # (initiator, target) -> LUN -> unit
+        self._units: dict[tuple[str, str], dict[int, Unit]] = {}      # (initiator, IQN or WWN) -> LUN -> unit
         self._states: dict[str, dict[str, str]] = {}                  # target -> portal -> state
 
     def refresh(self) -> None:
@@ -40,7 +45,9 @@ class Arrays:
             units: dict[tuple[str, str], dict[int, Unit]] = {}
             for initiator in self.initiators:
                 for lun in self._machine.fabric.luns(initiator):
-                    units.setdefault((initiator, lun["target"]), {})[lun["lun"]] = self._unit(lun)
+                    unit = self._unit(lun)
+                    for port in (lun["target"], *map(plain, lun["wwns"])):
+                        units.setdefault((initiator, port), {})[unit.lun] = unit
             states: dict[str, dict[str, str]] = {}
             for row in self._machine.fabric.portals():
                 states.setdefault(row["target"], {})[row["portal"]] = row["state"]

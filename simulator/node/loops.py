@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from simulator.node.disks import Disk
+from simulator.node.server import CONTROL
 from simulator.node.tree import Tree
 
 # linux/loop.h
@@ -238,7 +239,7 @@ def clean_up() -> list[str]:
     """
     removed = []
     for loop, _, tag in list(loops()):
-        if tag.startswith(TAG) and not answers("\0" + tag):
+        if tag.startswith(TAG) and not answers("\0" + tag + CONTROL):
             fence(number(loop))
             resize(loop, DEAD_SIZE)
             unmount([number(loop)])

@@ -99,6 +99,8 @@ class MultipathTools:
                 return self._maps_as(rest[-1], header="raw" not in words)
             case ["map", name, "topology"] if made := self._daemon.named(name):
                 return topology(made, self._daemon)
+            case ["devices"]:
+                return self._devices()
             case ["status"]:
                 return f"path checker states:\nup                  {len(self._daemon.known)}\n"
             case ["daemon"]:
@@ -118,6 +120,15 @@ class MultipathTools:
                   "m": "multipath", "n": "target WWNN", "s": "vend/prod/rev", "z": "serial", "p": "pri"}
         rows = [self._path_fields(path) for path in self._daemon.known]
         return render(form, titles if header else {}, rows)
+
+    def _devices(self) -> str:
+        """Disks and whether multipathd looks at them; a blacklisted WWID counts as not."""
+        blacklist = self._machine.settings.blacklist
+        text = "available block devices:\n"
+        for path in self._daemon.scsi.paths.values():
+            known = path in self._daemon.known and path.uuid not in blacklist
+            text += f"    {path.name} devnode {'whitelisted, monitored' if known else 'blacklisted, unmonitored'}\n"
+        return text
 
     def _path_fields(self, path: Path) -> dict[str, str]:
         faulty = path in self._daemon.failed

@@ -13,13 +13,15 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from simulator.node.arrays import Arrays
 from simulator.node.call import Call, ToolFails
 from simulator.node.disks import Disk
+from simulator.node.fc import FibreChannel
+from simulator.node.foreign import Strangers
 from simulator.node.forms import Form, PretendForm, RealForm
 from simulator.node.iscsiadm import Iscsiadm
 from simulator.node.machine import Command, Fabric, Machine, SysfsWrite
@@ -27,7 +29,7 @@ from simulator.node.multipath_tools import SOCKET, MultipathdSocket, MultipathTo
 from simulator.node.multipathd import Multipathd
 from simulator.node.records import Records
 from simulator.node.scsi import Scsi
-from simulator.node.server import Client, Server, install
+from simulator.node.server import CONTROL, Client, Server, address_of, install
 from simulator.node.sessions import Sessions
 from simulator.node.settings import Faults, Settings
 from simulator.node.views import MapInfo, MountInfo, PathInfo, SessionInfo
@@ -35,15 +37,16 @@ from simulator.node.views import MapInfo, MountInfo, PathInfo, SessionInfo
 DIRECTORIES = ("/sys/block", "/sys/class/block", "/sys/class/iscsi_session", "/sys/class/iscsi_connection",
                "/sys/class/iscsi_host", "/sys/class/scsi_host", "/sys/class/scsi_device", "/sys/class/fc_host",
                "/sys/class/fc_remote_ports", "/sys/bus/scsi/devices", "/sys/dev/block", "/sys/devices/platform",
-               "/sys/devices/virtual/block", "/dev/mapper", "/dev/disk/by-id", "/proc/self", "/etc/iscsi/nodes",
-               "/etc/multipath", "/run", "/run/lock/iscsi", "/var/lib", "/var/log")
+               "/sys/devices/virtual/block", "/dev/mapper", "/dev/disk/by-id", "/proc/self", "/proc/sys/kernel",
+               "/etc/iscsi/nodes", "/etc/multipath", "/run", "/run/lock/iscsi", "/var/lib", "/var/log")
 
 
 class PretendNode:
     """One node; switched on when entered, its state gone when left. All properties and methods are safe for threads."""
 
     def __init__(self, directory: str | os.PathLike[str], fabric: Fabric, name: str = "node1", iqn: str = "",
-                 real: bool | None = None, settings: Settings | None = None, address: str = "198.51.100.10") -> None:
+                 real: bool | None = None, settings: Settings | None = None, address: str = "198.51.100.10",
+                 wwns: Sequence[str] = ()) -> None:
         self.directory = Path(directory).absolute()
         self.root, self.bin = self.directory / "root", self.directory / "bin"
         self.name, self.iqn, self.real = name, iqn or f"iqn.1993-08.org.debian:01:{name}", bool(real)
@@ -59,8 +62,13 @@ class PretendNode:
         self._machine.let_go = self._multipathd.released
         self._multipath_tools = MultipathTools(self._machine, self._multipathd)
         self._multipathd_socket = MultipathdSocket(self._machine, self._multipath_tools)
-        self._server = Server(str(self.directory), self._serve)
-        self._tools = self._table()
+        address_of_tools = address_of(str(self.directory))
+        self._server = Server(address_of_tools, self._serve)
+        self._control = Server(address_of_tools + CONTROL, self._serve_remote)
+        self._fc = FibreChannel(self._machine, self._scsi, self._arrays, list(wwns))
+        self._strangers = Strangers(self._machine, self._scsi, self._arrays, self._sessions, self._multipathd,
+                                    self._form.mounts.entries)
+        self._strangers.tools = self._tools = self._table()
         self._machine.every_poll = [self._poll]
 
     def _make_form(self, address: str) -> Form:
@@ -84,11 +92,13 @@ class PretendNode:
         self._machine.tree.make()
         self._machine.start()
         install(str(self.directory), str(self.bin), sorted(self._tools))
+        self._control.start()
         self.power_on()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.power_off()
+        self._control.stop()
         self._machine.stop()
 
     def power_on(self) -> None:
@@ -99,12 +109,25 @@ class PretendNode:
                 tree.directory(path)
             tree.write("/etc/iscsi/initiatorname.iscsi", f"## pretend node\nInitiatorName={self.iqn}\n", 0o600)
             tree.write("/etc/hostname", f"{self.name}\n")
+            tree.write("/proc/sys/kernel/hostname", f"{self.name}\n")
             tree.write("/proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n")
+            self._scsi.boot()
             self._form.start()
             machine.running = True
             self._refresh()
+            self._strangers.start()
+            self._fc.start()
+            self._log_in_at_boot()
             self._multipathd_socket.follow()
         self._server.start()
+
+    def _log_in_at_boot(self) -> None:
+        """open-iscsi.service logs in to records with node.startup=automatic."""
+        records = Records(self._machine.tree, self._machine.settings)
+        for record in records.all():
+            values = records.read(record)
+            if values["node.startup"] == "automatic" and self._arrays.portals(record.target).get(record.portal) == "up":
+                self._sessions.open(record.target, record.portal, values)
 
     def power_off(self) -> None:
         """Cut the power: what was not written is lost, nothing runs any more, the arrays are not told."""
@@ -140,9 +163,6 @@ class PretendNode:
         request = client.request()
         if not request:
             return
-        if request[1] == "remote":
-            client.answer(*self._remote(request[2:]))
-            return
         call = Call(request[1:], client.killed, request[0], run=client.run)
         start = time.monotonic()
         with self._machine.lock:
@@ -169,11 +189,16 @@ class PretendNode:
             self._machine.failed(" ".join(call.argv), error)
             return 70
 
-    def _remote(self, words: list[str]) -> tuple[int, str, str]:
+    def _serve_remote(self, client: Client) -> None:
         """A question of RemoteNode: method or property, JSON list of arguments."""
-        found: Any = getattr(self, words[0])
-        answer = found(*json.loads(words[1])) if callable(found) else found
-        return 0, json.dumps(answer), ""
+        words = client.request()
+        if not words:
+            return
+        try:
+            found: Any = getattr(self, words[2])
+            client.answer(0, json.dumps(found(*json.loads(words[3])) if callable(found) else found), "")
+        except Exception as error:          # the top of this thread: whoever asked is told
+            client.answer(1, "", f"{type(error).__name__}: {error}")
 
     # -- following the world
 
@@ -239,28 +264,67 @@ class PretendNode:
 
     @property
     def sessions(self) -> list[SessionInfo]:
+        """Sessions with the fabric's arrays; those of foreign LUNs are left out here, in `paths`, `maps`, `mounts`."""
         with self._machine.lock:
             return [SessionInfo(each.number, each.target, each.portal, each.host.number, each.sysfs)
-                    for each in self._sessions.all.values()]
+                    for each in self._sessions.all.values() if not self._strangers.has(each.target)]
 
     @property
     def paths(self) -> list[PathInfo]:
         with self._machine.lock:
             return [PathInfo(each.name, each.hctl, each.uuid, each.size, each.state, each.transport.portal,
-                             getattr(each.map, "name", "")) for each in self._scsi.paths.values()]
+                             getattr(each.map, "name", "")) for each in self._scsi.paths.values()
+                    if not self._strangers.has(each.transport.target)]
 
     @property
     def maps(self) -> list[MapInfo]:
         with self._machine.lock:
             return [MapInfo(each.name, each.alias, each.wwid, each.size,
                             tuple(path.name for path in each.paths), each.queueing)
-                    for each in self._multipathd.maps.values()]
+                    for each in self._multipathd.maps.values() if not self._strangers.has_map(each)]
 
     @property
     def mounts(self) -> list[MountInfo]:
-        """The mount table without the machine's own root."""
+        """Mounts of our devices and of exports."""
         with self._machine.lock:
-            return self._form.mounts.entries()
+            return [each for each in self._form.mounts.entries() if each.directory not in self._strangers.directories]
+
+    # -- other people's disks, FC, boot-time scans
+
+    def add_foreign_lun(self, mounted: bool | str = False, *, lun: int = 1, content: str = "") -> str:
+        """Add a FlashArray LUN that is not the driver's, with two paths and a map; returns its WWID.
+
+        content: "ext4" (also made when mounted), "partition", "lvm", "raw" or "blank". It comes back after a reboot.
+        """
+        directory = mounted if isinstance(mounted, str) else str(self.directory / "foreign/mnt") if mounted else ""
+        with self._machine.lock:
+            wwid = self._strangers.add(lun, content or ("ext4" if directory else "partition"), directory)
+            self._machine.changed.notify_all()
+        return wwid
+
+    def touched(self) -> list[str]:
+        """What was done to the boot disk and to foreign LUNs: an empty list, if the driver is a good one."""
+        with self._machine.lock:
+            return self._strangers.touched()
+
+    def zone(self, wwns: Sequence[str]) -> None:
+        """Let this node's FC ports see these ports of arrays; they scan by themselves."""
+        self.refresh()
+        with self._machine.lock:
+            self._fc.zone(list(wwns))
+
+    def set_link(self, wwn: str, up: bool) -> None:
+        """Pull or plug the cable of an FC port, the node's or an array's."""
+        with self._machine.lock:
+            self._fc.set_link(wwn, up)
+
+    def scan_everything(self) -> None:
+        """What rescan-scsi-bus.sh or a boot brings in: every LUN of every array."""
+        with self._machine.lock:
+            self._refresh()
+            for host in list(self._scsi.hosts.values()):
+                self._scsi.scan(host)
+            self._machine.changed.notify_all()
 
     def environment(self) -> dict[str, str]:
         """What a driver needs to run on this node."""

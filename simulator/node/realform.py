@@ -55,9 +55,7 @@ class RealMounts:
         self.alarms: list[str] = []
         self.bound: dict[str, Bound] = {}
         self.guard = Guard(machine, self.alarms)
-        self._stopped = True
-        self._wake, self._awake = -1, -1
-        self._thread: threading.Thread | None = None
+        self._stop = -1                    # closing it ends the watcher
 
     # -- the table
 
@@ -98,8 +96,8 @@ class RealMounts:
             if bound:
                 found.append(MountInfo(each.directory, bound.source, bound.fstype, bound.options, "0:60", ""))
             elif each.device in wwids:
-                found.append(MountInfo(each.directory, source, each.fstype, tuple(each.options.split(",")), each.device,
-                                       wwids[each.device]))
+                options = tuple(dict.fromkeys(each.options.split(",")))
+                found.append(MountInfo(each.directory, source, each.fstype, options, each.device, wwids[each.device]))
         return found
 
     def own_disks(self) -> list[Disk]:
@@ -124,27 +122,21 @@ class RealMounts:
     # -- following the kernel
 
     def start(self) -> None:
-        self._stopped = False
-        self._wake, self._awake = os.pipe2(os.O_CLOEXEC)
-        self._thread = threading.Thread(target=self._watch, name="mountinfo", daemon=True)
-        self._thread.start()
+        self._stop, stopped = os.pipe2(os.O_CLOEXEC)[::-1]
+        threading.Thread(target=self._watch, args=(stopped,), name="mountinfo", daemon=True).start()
 
     def stop(self) -> None:
-        if self._thread:
-            self._stopped = True
-            os.write(self._awake, b"x")
-            self._thread.join()
-            os.close(self._wake)
-            os.close(self._awake)
-            self._thread = None
+        """Let the watcher end by itself: it may be waiting for the lock that the caller has."""
+        if self._stop >= 0:
+            os.close(self._stop)
+            self._stop = -1
 
-    def _watch(self) -> None:
-        with open("/proc/self/mountinfo", "rb") as table:
+    def _watch(self, stopped: int) -> None:
+        with open("/proc/self/mountinfo", "rb") as table, os.fdopen(stopped, "rb"):
             poll = select.poll()
             poll.register(table, select.POLLPRI | select.POLLERR)
-            poll.register(self._wake, select.POLLIN)
-            while not self._stopped:
-                poll.poll()
+            poll.register(stopped, select.POLLIN | select.POLLHUP)
+            while stopped not in dict(poll.poll()):
                 with self._machine.lock:
                     if self._machine.running:
                         self.show()
@@ -273,7 +265,6 @@ class RealPods:
     """Files below real mounts are real files."""
 
     def write(self, path: str, data: bytes, sync: bool) -> None:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
             file.write(data)
             file.flush()

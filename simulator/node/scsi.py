@@ -90,7 +90,10 @@ class Scsi:
         self.changed: list[Callable[[Path], None]] = []
         self.removed: list[Callable[[Path], None]] = []
         self._next_host = 0
-        self.reserved: set[str] = set()                # sd names of disks that are not ours to number
+
+    def boot(self) -> None:
+        """Count hosts from 0 again."""
+        self._next_host = 0
 
     # -- hosts
 
@@ -152,7 +155,7 @@ class Scsi:
             tell(path)
 
     def _free_name(self) -> str:
-        used = {path.name for path in self.paths.values()} | self.reserved
+        used = {path.name for path in self.paths.values()}
         return next(name for index in range(len(used) + 1) if (name := sd_name(index)) not in used)
 
     def _show(self, path: Path, unit: Unit) -> None:

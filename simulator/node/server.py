@@ -72,6 +72,9 @@ posix._exit(status)
 '''
 
 
+CONTROL = "-control"            # the socket for remote.py has the tools' address with this behind it
+
+
 def address_of(directory: str) -> str:
     """The abstract socket of the node that lives in a directory: short, whatever the directory's name."""
     return "\0pretend-node/" + hashlib.sha256(os.path.realpath(directory).encode()).hexdigest()[:24]
@@ -137,8 +140,8 @@ class Client:
 class Server:
     """Listens for executables; one thread for each that runs."""
 
-    def __init__(self, directory: str, serve: Callable[[Client], None]) -> None:
-        self._address = address_of(directory)
+    def __init__(self, address: str, serve: Callable[[Client], None]) -> None:
+        self._address = address
         self._serve = serve
         self._listener: socket.socket | None = None
 
