@@ -23,14 +23,18 @@ class Calls(Client["PurestorageSession"]):
         return PurestorageSession(door, self.entry.token)
 
     def _pages(self, thing: str, call: "Callable[[PurestorageSession, dict[str, Any]], Any]") -> list[Any]:
-        """All rows of a list that may be long, page by page."""
+        """All rows of a list that may be long, page by page.
+
+        A page may be shorter than asked for, and the last one may come with a token too (the library's page_through
+        goes on until a page is empty), so the end is where the array says how many there are, or at an empty page.
+        """
         rows: list[Any] = []
         page: dict[str, Any] = {"limit": PAGE}
         while True:
             found = self._ask("list", thing, lambda rest: call(rest, page))
             rows += found
             following = found.headers.get("x-next-token")
-            if not following or not found:
+            if not (found and following) or len(rows) == total(found):
                 return rows
             page = {"limit": PAGE, "token": following}
 
@@ -38,3 +42,9 @@ class Calls(Client["PurestorageSession"]):
         """Refuse what this array's REST is too old for."""
         if not self._ask(verb, thing, lambda rest: rest.speaks(version)):
             raise Refused(self.who, f"{verb} {thing}", f"its REST is older than {version}, which {feature} needs")
+
+
+def total(rows: Any) -> int | None:
+    """How many rows there are on all pages together, None when the array does not say."""
+    told = rows.headers.get("x-total-item-count", "")
+    return int(told) if told.isdecimal() else None

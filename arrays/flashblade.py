@@ -209,7 +209,7 @@ class FlashBlade(Client["FlashBladeSession"]):
 
 
 def _file_system(row: Row) -> FileSystem:
-    """{"name", "provisioned", "destroyed", "time_remaining" (ms), "nfs": {…}, "snapshot_directory_enabled", "space"}."""
+    """{"name", "provisioned", "destroyed", "time_remaining" (ms), "nfs": {…}, "snapshot_directory_enabled", "space"}"""
     nfs = row.get("nfs") or {}
     return FileSystem(row["name"], int(row.get("provisioned") or 0), bool(row.get("destroyed")), nfs.get("rules") or "",
                       any(nfs.get(key) for key in ("enabled", "v3_enabled", "v4_1_enabled")),

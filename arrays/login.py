@@ -75,8 +75,8 @@ def newest(who: str, offered: Iterable[str], spoken: Collection[str], oldest: st
     common = [version for version in found if version in spoken]
     if not common:
         span = f"only REST {' to '.join(dict.fromkeys((found[0], found[-1])))}" if found else "no version of REST"
-        raise Unusable(who, f"it offers {span}, and this program speaks REST 1.x, which newer Purity no longer has: see "
-                       "README, Limits")
+        raise Unusable(who, f"it offers {span}, and this program speaks REST 1.x, which newer Purity no longer has: "
+                       "see README, Limits")
     if number(common[-1]) < number(oldest):
         raise Unusable(who, f"its newest version of REST is {common[-1]}, and {oldest} is needed: upgrade Purity")
     return common[-1]

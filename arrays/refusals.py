@@ -1,8 +1,9 @@
 """What arrays say when they say no, read into the error tree.
 
 REST 1.x answers 400 for every error of meaning, "not found" too, and the text alone tells which; texts differ between
-releases of Purity, so each test here accepts all that are known (PureStorage-OpenConnect/rest-client; error texts of
-openstack/cinder's last REST 1.x driver, kolesa-team/pve-purestorage-plugin and jasoncheng7115/jt-pve-storage-purestorage).
+releases of Purity, so each test here accepts all that are known: those matched by openstack/cinder's last driver for
+REST 1.x, PureStorage-OpenConnect/rest-client, kolesa-team/pve-purestorage-plugin and
+jasoncheng7115/jt-pve-storage-purestorage.
 Where an answer decides about data, the clients look at the object again instead of trusting a text.
 """
 
@@ -68,7 +69,8 @@ class Declined(Exception):
             case 403:
                 return TokenRefused(who, f"{verb} {thing}", text or "its user lacks the role storage_admin")
             case 404 | 405:     # no array answers so about a missing object: the call itself is not known
-                return Unusable(who, f"it does not know the call to {verb} {thing} ({self._line}): is it being upgraded?")
+                return Unusable(who, f"it does not know the call to {verb} {thing} ({self._line}): is it being "
+                                "upgraded?")
             case 429:
                 return Unreachable(who, f"it is busy and asks for fewer calls ({self._line})")
             case 450:

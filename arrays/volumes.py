@@ -7,7 +7,7 @@ success. Sizes are bytes. Names were checked by arrays.names, since the library 
 from typing import Any
 
 from arrays import records
-from arrays.calls import Calls
+from arrays.calls import Calls, total
 from arrays.client import same
 from arrays.errors import ConfigError, NotFound, PureError, Refused, VolumeDiffers
 from arrays.names import base_name, check_pod_name, check_snapshot_name, check_suffix, check_volume_name, in_pod
@@ -51,8 +51,8 @@ class Volumes(Calls):
     def volume_count(self) -> int:
         """How many volumes the array has, destroyed ones included: they count against its limit until eradicated."""
         found = self._ask("count", "volumes", lambda rest: rest.list_volumes(pending=True, start=0, limit=1))
-        total = str(found.headers.get("x-total-item-count", ""))
-        return int(total) if total.isdecimal() else len(self.volumes(pending=True))
+        counted = total(found)
+        return counted if counted is not None else len(self.volumes(pending=True))
 
     def volume_activity(self, name: str) -> Activity | None:
         """What is read from and written to a volume just now; None when the array monitors none of that name."""

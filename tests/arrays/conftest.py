@@ -22,6 +22,12 @@ def sim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
         yield simulator
 
 
+@pytest.fixture(autouse=True)
+def _short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause before the one repeat of a safe call is kept short."""
+    monkeypatch.setattr("arrays.https.PAUSE", 0.01)
+
+
 @pytest.fixture
 def pretend(sim: Simulator) -> Iterator[PretendArray]:
     """A FlashArray of the simulator, empty and all switches at their defaults; gone after the test."""

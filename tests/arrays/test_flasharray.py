@@ -140,8 +140,8 @@ def test_an_upgrade_to_an_array_without_rest_1_is_told(pretend: PretendArray, ar
     pretend.switches.versions = ("2.0", "2.26")
     with pytest.raises(Unusable) as error:
         array.ports()
-    assert str(error.value) == (f"FlashArray {pretend.endpoint} cannot be used: it offers only REST 2.0 to 2.26, and this "
-                                "program speaks REST 1.x, which newer Purity no longer has: see README, Limits")
+    assert str(error.value) == (f"FlashArray {pretend.endpoint} cannot be used: it offers only REST 2.0 to 2.26, and "
+                                "this program speaks REST 1.x, which newer Purity no longer has: see README, Limits")
     assert error.value.retry                # half-upgraded arrays come back
 
 
@@ -189,7 +189,8 @@ def test_something_else_answers_at_the_address(sim: Simulator, pretend: PretendA
 # Trouble on the way
 
 @pytest.mark.parametrize("fault, words", [
-    ({"status": 500, "body": ""}, "it answered 500"), ({"status": 429, "body": ""}, "it is busy and asks for fewer calls"),
+    ({"status": 500, "body": ""}, "it answered 500"),
+    ({"status": 429, "body": ""}, "it is busy and asks for fewer calls"),
     ({"reset": True}, "the connection broke off"), ({"html": True}, "it answered with text/html"),
     ({"body": "{"}, "it answered with malformed JSON")])
 def test_trouble_is_one_sentence_and_worth_a_retry(pretend: PretendArray, array: FlashArray, fault: dict[str, Any],

@@ -38,7 +38,8 @@ def test_an_answer_comes_whatever_its_status() -> None:
 
 def test_parameters_are_encoded_into_the_query() -> None:
     with serving(lambda asked: Odd(body=asked.path.encode())) as endpoint:
-        assert door(endpoint).ask("GET", "/fs", params={"filter": "name='k8s-*'"}).text == "/fs?filter=name%3D%27k8s-%2A%27"
+        answer = door(endpoint).ask("GET", "/fs", params={"filter": "name='k8s-*'"})
+    assert answer.text == "/fs?filter=name%3D%27k8s-%2A%27"
 
 
 # No answer
@@ -223,7 +224,8 @@ def test_a_connection_the_array_closed_meanwhile_is_made_anew(sim: Simulator, pr
 # What a success says
 
 @pytest.mark.parametrize("odd, words", [
-    (Odd(headers=(("Content-Type", "text/html; charset=utf-8"),), body=b"<html>"), "it answered with text/html instead"),
+    (Odd(headers=(("Content-Type", "text/html; charset=utf-8"),), body=b"<html>"),
+     "it answered with text/html instead"),
     (Odd(headers=()), "it answered with nothing instead of JSON: is a proxy or another machine at this address?"),
     (Odd(body=b"{"), "it answered with malformed JSON"),
     (Odd(body=b"\xff\xfe\xfd"), "it answered with malformed JSON"),
