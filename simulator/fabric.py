@@ -120,16 +120,16 @@ class RemoteFabric:
         self._directory, self._timeout = Path(directory), timeout
 
     def luns(self, initiator: str) -> list[Row]:
-        return self.ask("GET", "/luns", {"initiator": initiator})
+        return self._rows("/luns", initiator=initiator)
 
     def portals(self, target: str = "") -> list[Row]:
-        return self.ask("GET", "/portals", {"target": target})
+        return self._rows("/portals", target=target)
 
     def discover(self, portal: str) -> list[Row]:
-        return self.ask("GET", "/discover", {"portal": portal})
+        return self._rows("/discover", portal=portal)
 
     def chap(self, initiator: str, target: str) -> Row:
-        return self.ask("GET", "/chap", {"initiator": initiator, "target": target})
+        return dict(self.ask("GET", "/chap", {"initiator": initiator, "target": target}))
 
     def login(self, initiator: str, portal: str) -> None:
         self.ask("POST", "/login", {"initiator": initiator, "portal": portal})
@@ -138,10 +138,13 @@ class RemoteFabric:
         self.ask("POST", "/logout", {"initiator": initiator, "portal": portal})
 
     def exports(self) -> list[Row]:
-        return self.ask("GET", "/exports", {})
+        return self._rows("/exports")
 
     def count(self, serial: str, **counts: int) -> None:
         self.ask("POST", "/io", {"serial": serial, **counts})
+
+    def _rows(self, path: str, **arguments: str) -> list[Row]:
+        return list(self.ask("GET", path, arguments))
 
     def ask(self, method: str, path: str, arguments: Mapping[str, Any]) -> Any:
         """One request to the control socket; RuntimeError with the simulator's words when it refuses."""

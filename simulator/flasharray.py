@@ -9,8 +9,9 @@ from threading import RLock
 from typing import Any
 
 from simulator.clock import Clock
+from simulator.counters import Counters
 from simulator.faults import Faults
-from simulator.planes import Counters, Plane
+from simulator.planes import Plane
 from simulator.rest import flasharray as rest
 from simulator.rest.http import Reply, Request
 from simulator.server import Logged, Server

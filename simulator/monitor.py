@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from simulator.planes import Counters
+from simulator.counters import Counters
 
 HISTORY = 120
 
@@ -29,7 +29,8 @@ IDLE = Rates()
 
 def rates(done: Counters, seconds: float) -> Rates:
     """Turn what was done in `seconds` into rates; a rate that is not nothing is at least 1."""
-    return Rates(*(_per_second(count, seconds) for count in done[:4]),
+    reads, writes, read_bytes, written_bytes = (_per_second(count, seconds) for count in done[:4])
+    return Rates(reads, writes, read_bytes, written_bytes,
                  done.read_usec // done.reads if done.reads else 0,
                  done.write_usec // done.writes if done.writes else 0)
 

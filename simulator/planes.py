@@ -13,28 +13,11 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+from simulator.counters import Counters, LoopCounters, read_side_file, side_file
 
 _FICLONE = 0x40049409              # linux/fs.h: share the blocks of another file (xfs, btrfs)
 _COPY_CHUNK = 1 << 20
-
-
-class Counters(NamedTuple):
-    """What was done to a volume since it was made; bytes, and microseconds spent."""
-
-    reads: int = 0
-    writes: int = 0
-    read_bytes: int = 0
-    written_bytes: int = 0
-    read_usec: int = 0
-    write_usec: int = 0
-
-    def plus(self, other: "Counters") -> "Counters":
-        return Counters(*(mine + more for mine, more in zip(self, other, strict=True)))
-
-    def minus(self, other: "Counters") -> "Counters":
-        """What came on top of `other`; never below zero, since a counter may have started anew."""
-        return Counters(*(max(0, mine - less) for mine, less in zip(self, other, strict=True)))
 
 
 class Plane:
@@ -137,7 +120,8 @@ class FilePlane(Plane):
     def remove(self, serial: str) -> None:
         super().remove(serial)
         path = self._files.pop(serial)
-        self._serials.pop(str(path), None)
+        del self._serials[str(path)]
+        self._loops.forget(str(path))
         path.unlink(missing_ok=True)
         side_file(path).unlink(missing_ok=True)
 
@@ -170,82 +154,9 @@ class FilePlane(Plane):
             if serial := self._serials.get(path):
                 found[serial] = found.get(serial, Counters()).plus(counters)
         for serial in self._shown:
-            if (path := self._files.get(serial)) and (side := read_side_file(path)):
+            if (file := self._files.get(serial)) and (side := read_side_file(file)):
                 found[serial] = found.get(serial, Counters()).plus(side)
         return found
-
-
-def side_file(path: Path) -> Path:
-    """Where a pretend node may count its own I/O to the volume in `path`."""
-    return path.with_name(path.name + ".io")
-
-
-def read_side_file(path: Path) -> Counters | None:
-    """Read the side file of a volume; None when there is none, or it is being written."""
-    try:
-        words = side_file(path).read_text().split()
-        return Counters(*map(int, words[:6])) if words else None
-    except (FileNotFoundError, ValueError):
-        return None
-
-
-class LoopCounters:
-    """What the kernel counted for loop devices, summed by backing file over attach and detach.
-
-    /sys/block/loopN/stat counts for as long as N lives, over all files it ever had, so only differences seen under
-    one `diskseq` (Linux 5.15: a new number for each attach) belong to a file.
-    """
-
-    def __init__(self, sysfs: Path) -> None:
-        self._block = sysfs / "block"
-        self._last: dict[str, _Reading] | None = None        # by loop; None before the first look
-        self._sums: dict[str, Counters] = {}                 # backing file -> all so far
-
-    def read(self) -> Mapping[str, Counters]:
-        """Backing file -> counters, as of now."""
-        seen = {loop: _reading(self._block / loop) for loop in self._names()}
-        for loop, now in seen.items():
-            before = now if self._last is None else self._last.get(loop, _Reading())
-            if now.path and (not before.path or before.attach == now.attach):
-                self._sums[now.path] = self._sums.get(now.path, Counters()).plus(now.counters.minus(before.counters))
-        self._last = seen
-        return self._sums
-
-    def _names(self) -> Iterable[str]:
-        with contextlib.suppress(FileNotFoundError):
-            return [name for name in os.listdir(self._block) if name.startswith("loop")]
-        return ()
-
-
-class _Reading(NamedTuple):
-    path: str = ""                     # "" while nothing is attached
-    attach: str = ""
-    counters: Counters = Counters()
-
-
-def _reading(loop: Path) -> _Reading:
-    path = _text(loop / "loop/backing_file")
-    stat = _text(loop / "stat")
-    return _Reading(path, _text(loop / "diskseq") or path, parse_stat(stat) if stat else Counters())
-
-
-def _text(path: Path) -> str:
-    """A sysfs file's text; "" when it is not there, as happens at any moment."""
-    try:
-        return path.read_text().rstrip("\n")
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO):
-            return ""
-        raise
-
-
-def parse_stat(text: str) -> Counters:
-    """Read /sys/block/*/stat (Documentation/block/stat.rst): sectors of 512 bytes, milliseconds.
-
-        reads merged sectors ms  writes merged sectors ms ...
-    """
-    words = [int(word) for word in text.split()[:8]]
-    return Counters(words[0], words[4], words[2] * 512, words[6] * 512, words[3] * 1000, words[7] * 1000)
 
 
 def copy_file(source: Path, target: Path, size: int) -> None:

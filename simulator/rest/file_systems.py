@@ -111,8 +111,8 @@ def _from_snapshot(state: BladeState, call: BladeCall, name: str, source: Any, f
     if snapshot.destroyed:
         raise Refusal("Snapshot has been destroyed.", snapshot.name)
     if not call.flag("overwrite"):
-        size, hard = fields.get("size", snapshot.size), fields.get("hard_limit", False)
-        if hard and 0 < size < snapshot.used:
+        size: int = fields.get("size", snapshot.size)
+        if fields.get("hard_limit") and 0 < size < snapshot.used:
             raise Refusal("Cannot set the size below the space in use.", name)
         return state.change(state.create(name, snapshot), fields)
     system = state.get(name)
@@ -147,7 +147,7 @@ def read_fields(call: BladeCall, body: Mapping[str, Any], switches: FlashBladeSw
             if switches.unknown_field_fails:
                 raise Refusal(f"Unexpected argument: {key}.", ctx)
             continue
-        if type(value) is not kind or kind is int and value < 0:
+        if type(value) is not kind or isinstance(value, int) and value < 0:
             raise Refusal(f"Invalid value of {key}.", ctx)
         if attribute and found.get(attribute, value) != value:
             raise Refusal(f"Contradictory value of {key}.", ctx)

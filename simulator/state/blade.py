@@ -110,7 +110,8 @@ class BladeState:
             for snapshot in list(system.snapshots.values()):
                 if snapshot.due is not None and snapshot.due <= now:
                     del system.snapshots[snapshot.suffix.lower()]
-            dues += [due for each in (system, *system.snapshots.values()) if (due := each.due) is not None]
+            left: list[FileSystem | FileSystemSnapshot] = [system, *system.snapshots.values()]
+            dues += [each.due for each in left if each.due is not None]
         self._next_due = min(dues)
 
     def _due(self) -> float:

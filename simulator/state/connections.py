@@ -92,8 +92,10 @@ class Connections:
 
     def shared(self, volume: Volume) -> list[tuple[HostGroup, Host | None, int]]:
         """(group, member, LUN) for each member of each connected group; a group without members has one row."""
-        return [(group, host, group.luns[volume]) for group in sorted(volume.groups, key=lambda group: group.name)
-                for host in (group.hosts or [None])]
+        rows: list[tuple[HostGroup, Host | None, int]] = []
+        for group in sorted(volume.groups, key=lambda group: group.name):
+            rows += [(group, host, group.luns[volume]) for host in group.hosts] or [(group, None, group.luns[volume])]
+        return rows
 
     def tell(self, host: Host) -> None:
         """Tell the data plane what changed in what the host's initiators see."""

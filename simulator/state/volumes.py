@@ -214,7 +214,8 @@ class Volumes:
             for snapshot in list(volume.snapshots.values()):
                 if snapshot.due is not None and snapshot.due <= now:
                     self._array.snapshots.end(snapshot)
-            dues += [due for each in (volume, *volume.snapshots.values()) if (due := each.due) is not None]
+            left: list[Volume | Snapshot] = [volume, *volume.snapshots.values()]
+            dues += [each.due for each in left if each.due is not None]
         self.next_due = min(dues)
 
     def time_remaining(self, thing: Volume | Snapshot) -> int | None:

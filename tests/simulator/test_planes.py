@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from simulator.counters import Counters, LoopCounters, parse_stat
 from simulator.fabric import LocalFabric
 from simulator.fleet import Simulator
-from simulator.planes import Counters, FilePlane, LoopCounters, NoPlane, Plane, copy_file, parse_stat
+from simulator.planes import FilePlane, NoPlane, Plane, copy_file
 from tests.simulator.arrayclient import GiB, IQN, Rest
 
 MiB = 1 << 20
@@ -257,9 +258,13 @@ def test_loop_counters_belong_to_the_file_that_was_attached(loop: Callable[..., 
     loop("/data/b", 2, 131, 130)
     assert counters.read()["/data/b"].reads == 1
     loop(None, 3, 140, 140)
-    counters.read()
+    assert counters.read()["/data/b"].reads == 10
     loop("/data/a", 4, 145, 140)
     assert counters.read()["/data/a"].reads == 15
+    loop(None, 5, 145, 140)
+    counters.read()
+    counters.forget("/data/a")
+    assert list(counters.read()) == ["/data/b"]
 
 
 def test_no_sysfs_no_loops(tmp_path: Path) -> None:
