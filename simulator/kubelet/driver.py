@@ -139,7 +139,8 @@ class Driver:
     def _execute(self, call: str, arguments: tuple[str, ...]) -> tuple[int, str]:
         try:
             process = subprocess.Popen([str(self.executable), call, *arguments], stdin=subprocess.DEVNULL, cwd="/",
-                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self._environment)
+                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self._environment,
+                                       start_new_session=True)   # Ctrl-C at a terminal is not for the driver
         except OSError as error:
             return 127, f"fork/exec {self.executable}: {error.strerror}"
         self._running.add(process)

@@ -25,17 +25,15 @@ def demo(home: Path, *arguments: str) -> "subprocess.Popen[str]":
                             env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
 
 
-def left_behind(session: int) -> list[str]:
-    """Command lines of what still runs in the demo's session, or was started by it for a session of its own."""
+def left_behind(home: Path) -> list[str]:
+    """Command lines of what the demo started and still runs: all have its TMPDIR in their environment."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            line = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            ours = os.getsid(int(path.name)) == session
+            if str(home).encode() in (path / "environ").read_bytes():
+                found.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
         except OSError:
-            continue
-        if ours:
-            found.append(line)
+            continue                     # it ended meanwhile
     return found
 
 
@@ -62,7 +60,7 @@ def test_the_whole_story_holds(home: Path) -> None:
         assert words in output
     for call in ("init", "mount", "unmount", "expandfs"):
         assert re.search(rf"node[12]  flex {call} .* Success +[\d,]+ ms", output), call
-    assert left_behind(process.pid) == []
+    assert left_behind(home) == []
 
 
 @pytest.mark.slow
@@ -87,7 +85,7 @@ def test_ctrl_c_stops_and_removes_everything(home: Path) -> None:
     output = process.stdout.read()
     assert process.wait(40) == 130, output
     assert "interrupted" in output and "Traceback" not in output
-    assert left_behind(process.pid) == []
+    assert left_behind(home) == []
 
 
 def test_help_names_the_options() -> None:
