@@ -25,8 +25,6 @@ from provisioner.settings import Settings
 
 log = logging.getLogger("provisioner")
 
-TICK = 1.0                  # seconds
-
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The console script; exits."""
@@ -88,16 +86,16 @@ def run(settings: Settings, stopping: threading.Event | None = None) -> int:
     log.info("start provisioner=%s prefix=%s workers=%d+%d arrays=%d", settings.provisioner, settings.prefix,
              settings.claim_workers, settings.volume_workers, len(backends))
     loop.start()
-    status = follow(loop, watch, stopping)
+    status = follow(loop, watch, stopping, settings.tick)
     clean = loop.stop(settings.drain)
     backends.stop()
     log.info("stop %s", "all in flight is finished" if clean else f"after {settings.drain:g} s with calls in flight")
     return status or (0 if clean else 1)
 
 
-def follow(loop: Loop, watch: FleetWatch, stopping: threading.Event) -> int:
+def follow(loop: Loop, watch: FleetWatch, stopping: threading.Event, tick: float) -> int:
     """Look after the loop until it is to stop (0) or a thread of it ended (1)."""
-    while not stopping.wait(TICK):
+    while not stopping.wait(tick):
         if watch.look():
             loop.hurry()
         loop.tick()

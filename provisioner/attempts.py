@@ -1,7 +1,7 @@
 """What this process began for claims and has not brought to a known end: kept even when the claim vanishes.
 
-Nothing of it outlives the process, and nothing has to: names derive from the claim's UID, and after a start every array is
-asked for the name first. What is kept here is only what the array and the API may not show yet.
+Nothing of it outlives the process, and nothing has to: names derive from the claim's UID, and after a start every
+array is asked for the name first. What is kept here is only what the array and the API may not show yet.
 """
 
 import threading

@@ -1,7 +1,7 @@
 """One array at work: its client, its last measurement, what is being made on it, and its slots.
 
-A slow or dead array must not stop the others, so it is measured by a thread of its own, placement only looks at the last
-measurement, and an array that gave no answer is out of placement until that thread heard from it again.
+A slow or dead array must not stop the others, so it is measured by a thread of its own, placement only looks at the
+last measurement, and an array that gave no answer is out of placement until that thread heard from it again.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """Which claims are ours to serve, and what exactly they ask for. Pure.
 
-The rules are those of Kubernetes' binder: the storage-provisioner annotation is the order to work, and before it appears
-nothing is done (kubernetes/kubernetes pkg/controller/volume/persistentvolume/pv_controller.go).
+The rules are those of Kubernetes' binder: the storage-provisioner annotation is the order to work, and before it
+appears nothing is done (kubernetes/kubernetes pkg/controller/volume/persistentvolume/pv_controller.go).
 """
 
 from dataclasses import dataclass

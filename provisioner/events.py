@@ -1,9 +1,9 @@
 """Events on claims and PVs: what users see in `kubectl describe`. Best effort, bounded, never on the path of the work.
 
-As client-go's recorder does it: a queue of 1,000 that drops when full; an event that was told before is counted up; more
-than ten similar ones within ten minutes are told as one; one source may tell 25 about one object, then one every five
-minutes. On top of that Normal events have a rate: in a burst of claims they are the first thing to go, because each costs
-the API server as much as a PV, and the claims' state tells the same. Warnings have no such rate.
+As client-go's recorder does it: a queue of 1,000 that drops when full; an event that was told before is counted up;
+more than ten similar ones within ten minutes are told as one; one source may tell 25 about one object, then one every
+five minutes. On top of that Normal events have a rate: in a burst of claims they are the first thing to go, because
+each costs the API server as much as a PV, and the claims' state tells the same. Warnings have no such rate.
 """
 
 import logging

@@ -1,9 +1,10 @@
 """Whether the cache of claims is known to be fresh, so that a claim need not be read from the API once more before work.
 
-Reading a claim live costs a request each, and in a burst every request of a claim counts. There one short list for all of
-them says the same: its resourceVersion is that of the whole collection at that moment, and once the watch has brought an
-event with that version or a later one, the cache was up to date then. Versions of one resource can be compared as numbers
-(Kubernetes 1.35 says so, etcd has always made them so); where they are no numbers, nothing is fresh.
+Reading a claim live costs a request each, and in a burst every request of a claim counts. There one short list for all
+of them says the same: its resourceVersion is that of the whole collection at that moment, and once the watch has
+brought an event with that version or a later one, the cache was up to date then. Versions of one resource can be
+compared as numbers (Kubernetes 1.35 says so, etcd has always made them so); where they are no numbers, nothing is
+fresh.
 """
 
 import threading

@@ -1,8 +1,8 @@
 """Growing: nobody else in the control plane asks the array when a claim of a FlexVolume grows.
 
-KCM has no flex expander and takes a no-op: the PV's capacity jumps at once, and kubelet later calls only `expandfs` on the
-node, which grows the array's volume too when it is smaller (kubernetes/kubernetes#85504). So this is a head start, and all
-there is for files. PV and claim are not written: kubelet finishes them.
+KCM has no flex expander and takes a no-op: the PV's capacity jumps at once, and kubelet later calls only `expandfs` on
+the node, which grows the array's volume too when it is smaller (kubernetes/kubernetes#85504). So this is a head start,
+and all there is for files. PV and claim are not written: kubelet finishes them.
 """
 
 import threading

@@ -5,8 +5,8 @@
          └──────────────── 410 Gone ──────────────────────┘
 
 Why each part is as it is: provisioner.md 3.7 of the reference (kubernetes-client/python#728, #2223, #1148; kopf#1268).
-* A silent connection is noticed after `Timing.silence` seconds: API servers send bookmarks about every minute. Until one
-  was seen (none before 1.16) watches are asked to end within that time by themselves, so a hang is noticed as soon.
+* A silent connection is noticed after `Timing.silence` seconds: API servers send bookmarks about every minute. Until
+  one was seen (none before 1.16) watches are asked to end within that time by themselves: a hang is noticed as soon.
 * Nothing is retried faster than `Timing.first_delay`, doubling with jitter up to `Timing.longest_delay`.
 * Only `parse`'s record is kept; the parsed JSON of a page is dropped page by page, with the collector off meanwhile.
 """

@@ -3,9 +3,9 @@
 Speaks to Kubernetes 1.6 and later. The `kubernetes` package reads kubeconfig files and nothing else: its typed models
 cost three times the time and fourteen times the memory of raw JSON (reference: bench row "list cost").
 
-What is retried here, and only this: a kept connection that the server had closed (every request of ours may be repeated:
-objects have fixed names, changes carry a resourceVersion), a 401 with the token read again, and a 429 after the time the
-server asked for. Everything else is the caller's, who has a queue.
+What is retried here, and only this: a kept connection that the server had closed (every request of ours may be
+repeated: objects have fixed names, changes carry a resourceVersion), a 401 with the token read again, and a 429 after
+the time the server asked for. Everything else is the caller's, who has a queue.
 """
 
 import json

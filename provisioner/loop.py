@@ -1,10 +1,12 @@
 """The loop: informers fill queues, workers empty them, failures come back later; nothing foreseen or not ends it.
 
-    claims ──► queue of claim UIDs ──► 16 workers: Provision           PVs ──► queue of tasks ──► 8 workers: Reclaim, Grow
-    classes ─► the claims that wait for them                           pure.json changed ──► everything that waits
+    claims ──► queue of claim UIDs ──► 16 workers: Provision
+    classes ─► the claims that wait for them
+    PVs ─────► queue of tasks ───────► 8 workers: Reclaim, Grow
+    pure.json changed ───────────────► everything that waits, in both
 
-A claim that cannot be served as it stands waits for a change of it, its class or the fleet, and is looked at now and then
-all the same. One that may be served later comes back with a growing delay, for ever.
+A claim that cannot be served as it stands waits for a change of it, its class or the fleet, and is looked at now and
+then all the same. One that may be served later comes back with a growing delay, for ever.
 """
 
 import logging

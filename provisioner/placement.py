@@ -1,8 +1,8 @@
 """Which array gets a volume: the least full one that can hold it. Pure; every refusal is worded for the event.
 
 Order: used percentage, then number of volumes, then name. Percentages are compared in tenths, so that arrays which are
-equally full for a person share new volumes by count. What is being made right now counts as used and as a volume, because
-arrays report it late, and a thin volume not before it is written to.
+equally full for a person share new volumes by count. What is being made right now counts as used and as a volume,
+because arrays report it late, and a thin volume not before it is written to.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -3,8 +3,8 @@
     the cache says it is ours to serve ► the API says so too ► find what an earlier attempt left, else choose an array ►
     make the volume ► save the PV
 
-An attempt that may have left something is kept until its end is known, also when its claim vanishes: then what it left is
-destroyed again. Between retries nothing is destroyed.
+An attempt that may have left something is kept until its end is known, also when its claim vanishes: then what it left
+is destroyed again. Between retries nothing is destroyed.
 """
 
 import logging

@@ -28,7 +28,7 @@ class Settings:
     volume_workers: int = 8                             # PURE_VOLUME_WORKERS
     retry_first: float = 1.0                            # PURE_RETRY_FIRST
     retry_longest: float = 300.0                        # PURE_RETRY_LONGEST
-    api_rate: float = 0.0                               # PURE_API_RATE, requests a second; 0 is no limit but the server's
+    api_rate: float = 0.0                               # PURE_API_RATE, requests a second; 0: only the server limits
     finalizers: bool = True                             # PURE_PV_FINALIZER
     eradicate: bool = False                             # PURE_ERADICATE_ON_DELETE
     measure_every: float = 30.0                         # PURE_MEASURE_EVERY
@@ -40,6 +40,7 @@ class Settings:
     account: Path = Path(_ACCOUNT)                      # PURE_SERVICE_ACCOUNT_DIR
     namespace: str = "default"                          # POD_NAMESPACE, else the service account's
     pod: str = ""                                       # HOSTNAME
+    tick: float = 1.0                                   # how often pure.json and the threads are looked at
 
     @property
     def provisioners(self) -> frozenset[str]:

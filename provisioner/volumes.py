@@ -1,8 +1,8 @@
 """Make and unmake the volume that a claim or PV stands for. Every step may be repeated, and may have been done already.
 
-Rules (provisioner.md 1.4 and 1.7 of the reference): a volume found under a claim's name is the claim's, for the name has its
-UID in it. It is taken over if nobody ever used it; one that was destroyed is recovered first; a smaller one is grown.
-Nothing is destroyed that is connected, or that has not our prefix and the PV's name.
+Rules (provisioner.md 1.4 and 1.7 of the reference): a volume found under a claim's name is the claim's, for the name
+has its UID in it. It is taken over if nobody ever used it; one that was destroyed is recovered first; a smaller one is
+grown. Nothing is destroyed that is connected, or that has not our prefix and the PV's name.
 """
 
 from arrays import names

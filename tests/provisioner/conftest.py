@@ -1,0 +1,36 @@
+"""Fixtures for the provisioner's tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from simulator.flasharray import FlashArray
+from simulator.flashblade import FlashBlade
+from tests.provisioner.cluster import Cluster
+from tests.provisioner.cluster import cluster as running
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster of Kubernetes 1.34 with two FlashArrays and a FlashBlade; no provisioner runs yet."""
+    with running(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def fa1(cluster: Cluster) -> FlashArray:
+    """The emptier FlashArray, env=dev: where block volumes go."""
+    return cluster.sim.flash_array("fa1")
+
+
+@pytest.fixture
+def fa2(cluster: Cluster) -> FlashArray:
+    """The half full FlashArray, env=prod."""
+    return cluster.sim.flash_array("fa2")
+
+
+@pytest.fixture
+def fb1(cluster: Cluster) -> FlashBlade:
+    """The FlashBlade, env=dev."""
+    return cluster.sim.flash_blades[0]
