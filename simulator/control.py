@@ -49,8 +49,10 @@ class Control:
 
     async def open(self, directory: Path) -> None:
         listening = socket.socket(socket.AF_UNIX)
-        (directory / SOCKET).unlink(missing_ok=True)
         with short_path(directory) as short:
+            if _answers(f"{short}/{SOCKET}"):
+                raise ValueError(f"a simulator is running in {directory} already")
+            (directory / SOCKET).unlink(missing_ok=True)
             listening.bind(f"{short}/{SOCKET}")
         (directory / SOCKET).chmod(0o600)
         self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0)
@@ -58,9 +60,10 @@ class Control:
         await web.SockSite(self._runner, listening).start()
 
     async def close(self, directory: Path) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-        (directory / SOCKET).unlink(missing_ok=True)
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+            (directory / SOCKET).unlink(missing_ok=True)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         function = self._routes.get((request.method, request.path))
@@ -107,6 +110,12 @@ class Control:
 
     def _set_used(self, array: str, used: int) -> None:
         self._sim.array(array).used = int(used)
+
+
+def _answers(path: str) -> bool:
+    """Whether somebody listens on a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as trial:
+        return trial.connect_ex(path) == 0
 
 
 def _array_state(array: Any) -> Mapping[str, Any]:

@@ -8,7 +8,8 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -174,15 +175,11 @@ class _UnixConnection(http.client.HTTPConnection):
             self.sock.connect(f"{directory}/{SOCKET}")
 
 
-class short_path:
+@contextmanager
+def short_path(directory: Path) -> Iterator[str]:
     """A short name for a directory while in the block: a socket's path may have 107 characters, tests' have more."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def __enter__(self) -> str:
-        self._fd = os.open(self._directory, os.O_PATH | os.O_DIRECTORY)
-        return f"/proc/self/fd/{self._fd}"
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+    handle = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{handle}"
+    finally:
+        os.close(handle)

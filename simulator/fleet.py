@@ -65,11 +65,16 @@ class Simulator:
     def start(self) -> None:
         """Start the loop thread and the control socket; arrays are added afterwards."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        loop = LoopThread()
+        try:
+            loop.run(self._control.open(self.directory))
+        except BaseException:
+            loop.stop()
+            raise
         self.authority = Authority(self.directory)
         self._tls = self.authority.server_context(self._host)
-        self._loop = LoopThread()
-        self._loop.run(self._control.open(self.directory))
-        self._loop.loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._sample_for_ever()))
+        self._loop = loop
+        loop.loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._sample_for_ever()))
 
     def stop(self) -> None:
         """Close all servers; the state can still be looked at."""

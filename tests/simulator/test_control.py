@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.fabric import LocalFabric, RemoteFabric
+from simulator.fabric import LocalFabric, RemoteFabric, short_path
 from simulator.fleet import Simulator
 from tests.simulator.arrayclient import GiB, IQN, Rest
 
@@ -147,6 +147,18 @@ def test_after_the_end_nothing_is_left(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         RemoteFabric(tmp_path).exports()
     assert list(array.volumes) == ["v1"]
+
+
+def test_one_directory_one_simulator(sim: Simulator, remote: RemoteFabric) -> None:
+    """A second one would take the first one's socket and CA; a socket nobody listens on is a left-over."""
+    with pytest.raises(ValueError, match="already"):
+        Simulator(sim.directory).start()
+    assert remote.exports()
+    sim.stop()
+    with socket.socket(socket.AF_UNIX) as left_over, short_path(sim.directory) as short:
+        left_over.bind(f"{short}/control.sock")
+    with Simulator(sim.directory):
+        assert remote.exports() == []
 
 
 def test_pure_json_names_every_array(sim: Simulator, tmp_path: Path) -> None:
