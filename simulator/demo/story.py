@@ -114,8 +114,9 @@ class Story:
         self.cluster.deployments.cordon("node1", on=False)
         mounts = len(self._done(self.node1, "mount"))
         self.node2.power_off()
-        self.screen.note("node2 is off: its mount, its sessions, its kubelet are gone; the array still has it connected")
-        self.screen.check("the dead node's connection is still there", self._holders() == {"node2"}, str(self._holders()))
+        dead = self.node2.machine
+        self.screen.check("node2 is off: no mount, no session; but to the array the volume is still connected to it",
+                          not dead.mounts and not dead.sessions and self._holders() == {"node2"}, str(self._holders()))
         self.cluster.deployments.node_dead("node2")
         self.cluster.running("pg", "node1")
         mount = self._done(self.node1, "mount")[mounts]
@@ -144,17 +145,20 @@ class Story:
         name = pv["metadata"]["name"]
         for member in (self.node1, self.node2):
             self.cluster.running("web", member.name)
-        system = self.arrays.file_system(PREFIX + name)
-        self.screen.check(f"file system {PREFIX}{name} on fb1, exported by NFS, connected to no host",
-                          bool(system) and not system.get("destroyed"))
+        [blade] = self.arrays.flash_blades
+        source = f"{blade['nfs_endpoint']}:/{PREFIX}{name}"
+        mounted = [mount for member in self.cluster.nodes for mount in member.machine.mounts if mount.source == source]
+        self.screen.check(f"file system {PREFIX}{name} is on fb1, mounted by NFS on both nodes, unknown to the FlashArrays",
+                          bool(self.arrays.file_system(PREFIX + name)) and len(mounted) == 2
+                          and not self.arrays.volume(PREFIX + name)[0], str(mounted))
         here, there = self.node1.directory(name), self.node2.directory(name)
         if here and there:
-            for writer, source, reader, target in ((self.node1, here, self.node2, there),
-                                                   (self.node2, there, self.node1, here)):
+            for writer, from_, reader, to in ((self.node1, here, self.node2, there),
+                                              (self.node2, there, self.node1, here)):
                 text = f"written on {writer.name}\n"
-                writer.machine.write(str(source / writer.name), text)
+                writer.machine.write(str(from_ / writer.name), text)
                 self.screen.check(f"what {writer.name} writes {reader.name} reads",
-                                  reader.machine.read(str(target / writer.name)) == text)
+                                  reader.machine.read(str(to / writer.name)) == text)
         self.screen.note("(NFS itself is pretended: both mounts show the directory the simulator keeps for the file system)")
 
     def claim_grows(self) -> None:
