@@ -5,7 +5,6 @@ One `Faults` stands before each array. `server.py` asks it once a request; witho
 
 import fnmatch
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,8 +90,3 @@ class Faults:
             return False
         fault.hits += 1
         return True
-
-
-def from_json(faults: Faults, what: Mapping[str, Any]) -> Fault:
-    """Add the fault another process asks for over the control server; unknown keys are a `TypeError`."""
-    return faults.add(**what)

@@ -59,6 +59,11 @@ class FlashArray:
         with self._lock:
             return self.state.sessions.add_user(name, password, role)
 
+    def revoke(self, token: str) -> None:
+        """Take a user's token away, and the sessions opened with it."""
+        with self._lock:
+            self.state.sessions.revoke(token)
+
     def expire_sessions(self) -> None:
         """End all sessions at once: the next call of every client gets 401."""
         with self._lock:

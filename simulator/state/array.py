@@ -1,7 +1,7 @@
 """All that one FlashArray knows, put together from its parts."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from simulator.clock import Clock
 from simulator.monitor import Monitor
@@ -55,11 +55,6 @@ class ArrayState:
         if not self.switches.used_follows_writes:
             return self.used
         return self.used + sum(self.plane.allocated(volume.serial) for volume in self.volumes.all())
-
-    def limits(self) -> Mapping[str, int | None]:
-        """Kind of object -> how many there may be."""
-        return {"volumes": self.switches.volume_limit, "snapshots": self.switches.snapshot_limit,
-                "hosts": self.switches.host_limit}
 
     def tick(self) -> None:
         """Eradicate what is due; called before each request, cheap when nothing is."""

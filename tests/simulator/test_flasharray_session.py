@@ -125,6 +125,16 @@ def test_07_the_array_can_forget_all_sessions(array: FlashArray, rest: Rest) -> 
     assert rest.call("GET", "array")[0] == 401
 
 
+def test_07_a_revoked_token_ends_its_sessions_and_opens_no_more(array: FlashArray, arrays: Simulator) -> None:
+    user = array.add_user("operator", "operator")
+    client = Client(array.endpoint, api_token=user.token, request_kwargs={"verify": arrays.ca, "timeout": 5})
+    array.revoke(user.token)
+    with pytest.raises(PureHTTPError) as caught:
+        client.get()
+    assert caught.value.code == 401
+    connect(array, arrays.ca).get()
+
+
 def test_08_logout_kills_the_cookie(rest: Rest) -> None:
     cookie = rest.headers["Set-Cookie"].partition(";")[0]
     assert rest.ok("DELETE", "auth/session") == {"username": "pureuser"}
