@@ -49,7 +49,7 @@ def answer(argv: "Sequence[str]", settings: "Settings", own_streams: bool = Fals
     `own_streams`: stdout and stderr are this call's to redirect into the log.
     """
     if not argv:
-        return reply.failure(f"which call? this driver has {', '.join(verbs.TABLE)}")
+        return reply.failure("which call? `flex --help` on a terminal lists them")
     name, *arguments = argv
     verb = verbs.find(name, settings)
     if verb is None:

@@ -52,6 +52,14 @@ def init(settings: "Settings") -> Reply:
 
 def mount(settings: "Settings", directory: str, options: str) -> Reply:
     node, wanted = _begin(settings, directory, options)
+    if settings.attach:
+        from flex import attachment
+        attachment.mount(wanted, node)
+        return reply.success(_details(node, wanted.mount_dir))
+    return _mount(wanted, node)
+
+
+def _mount(wanted: "MountRequest", node: "Node") -> Reply:
     if wanted.backend == "file":
         from flex import file
         file.mount(wanted, node)
@@ -86,6 +94,35 @@ def expandfs(settings: "Settings", options: str, device: str, directory: str, ne
     return reply.success(_details(node, wanted.mount_dir))
 
 
+# The attach family
+
+def attach(settings: "Settings", options: str, node_name: str) -> Reply:
+    from flex import attachment
+    return reply.success(device=attachment.attach(settings, options, node_name))
+
+
+def waitforattach(settings: "Settings", device: str, options: str) -> Reply:
+    from flex import attachment
+    return reply.success(device=attachment.wait_for_attach(settings, device, options))
+
+
+def isattached(settings: "Settings", options: str, node_name: str) -> Reply:
+    from flex import attachment
+    return reply.success(attached=attachment.is_attached(settings, options, node_name))
+
+
+def detach(settings: "Settings", name: str, node_name: str) -> Reply:
+    from flex import attachment
+    attachment.detach(settings, name, node_name)
+    return reply.success(f"{name} from {node_name}")
+
+
+def mountdevice(settings: "Settings", directory: str, device: str, options: str) -> Reply:
+    del device              # what attach said; the device is found by the volume's serial
+    node, wanted = _begin(settings, directory, options)
+    return _mount(wanted, node)
+
+
 TABLE = {verb.name: verb for verb in (
     Verb("init", (), init, "Say what this driver can do.", works=False),
     Verb("mount", ("DIRECTORY", "OPTIONS"), mount,
@@ -94,6 +131,16 @@ TABLE = {verb.name: verb for verb in (
          "Unmount DIRECTORY and give back all that its volume needed on this node and on the array."),
     Verb("expandfs", ("OPTIONS", "DEVICE", "DIRECTORY", "NEW_BYTES", "OLD_BYTES"), expandfs,
          "Grow the volume mounted on DIRECTORY, from the array to the file system; it never shrinks."),
+    Verb("attach", ("OPTIONS", "NODE"), attach, "Connect the volume to a node on its array.", attach_family=True),
+    Verb("waitforattach", ("DEVICE", "OPTIONS"), waitforattach, "Say which device an attached volume will be.",
+         attach_family=True),
+    Verb("isattached", ("OPTIONS", "NODE"), isattached, "Say whether the volume is connected to a node.",
+         attach_family=True),
+    Verb("detach", ("NAME", "NODE"), detach, "Disconnect a volume from a node on its array.", attach_family=True),
+    Verb("mountdevice", ("DIRECTORY", "DEVICE", "OPTIONS"), mountdevice,
+         "Make the volume's device and file system and mount it on DIRECTORY, for all pods of this node.",
+         attach_family=True),
+    Verb("unmountdevice", ("DIRECTORY",), unmount, "Undo mountdevice, down to the array.", attach_family=True),
 )}
 
 

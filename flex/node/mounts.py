@@ -112,8 +112,13 @@ def mount(source: str, directory: str, fstype: str, options: "Sequence[str]", ti
 
 
 def bind(source: str, directory: str, options: "Sequence[str]", timeout: float) -> None:
-    """Show the directory `source` at `directory` too; util-linux makes it read-only in a second step if asked."""
+    """Show the directory `source` at `directory` too."""
     _run("mount", "-o", ",".join(("bind", *options)), source, directory, timeout=timeout)
+
+
+def make_read_only(directory: str, timeout: float) -> None:
+    """Make one bind mount read-only; what it shows stays as it is elsewhere."""
+    _run("mount", "-o", "remount,bind,ro", directory, timeout=timeout)
 
 
 def umount(directory: str, timeout: float, lazy: bool = False, force: bool = False) -> None:
