@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,13 +27,22 @@ DOORS = {
 }
 
 
+# Starts the driver inside the bundle: part of what nodes run, not of the builder beside it.
+SHIPPED = ROOT / "daemonset/bundle/main.py"
+
+
 def modules(room: str) -> list[Path]:
-    return sorted((ROOT / room).rglob("*.py"))
+    return [path for path in sorted((ROOT / room).rglob("*.py")) if path != SHIPPED]
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def imports(path: Path) -> Iterator[str]:
     """Full dotted names of all that a module imports, wherever in it the import stands."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -57,11 +67,21 @@ def test_effects_have_one_door(library: str) -> None:
                 assert name in DOORS[library], f"{name} imports {library}: go through {sorted(DOORS[library])}"
 
 
+@pytest.mark.parametrize("call", ["posix_spawn", "posix_spawnp", "fork", "system", "popen", "execve", "execvp"])
+def test_processes_begin_in_one_place(call: str) -> None:
+    """aside.py forks without exec: the child only writes one sysfs file, which may block it for minutes."""
+    for room in ("arrays", "flex", "provisioner"):
+        for path in modules(room):
+            name = str(path.relative_to(ROOT))
+            used = any(isinstance(node, ast.Attribute) and node.attr == call for node in ast.walk(tree(path)))
+            assert not used or name in {"flex/node/command.py", "flex/node/aside.py"}, f"{name} uses os.{call}"
+
+
 def test_environment_is_read_in_settings_only() -> None:
     allowed = {"flex/settings.py", "flex/node/command.py", "provisioner/settings.py", "daemonset/settings.py"}
     for room in ("arrays", "flex", "provisioner", "daemonset"):
         for path in modules(room):
             name = str(path.relative_to(ROOT))
             reads = any(isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
-                        for node in ast.walk(ast.parse(path.read_text())))
+                        for node in ast.walk(tree(path)))
             assert not reads or name in allowed, f"{name} reads the environment: that is settings.py's"
