@@ -88,8 +88,8 @@ class WorkQueue(Generic[K]):
             for key in list(self._due):
                 self._add(key)
 
-    def get(self) -> K | None:
-        """The next key; None when the queue is closed."""
+    def get(self, block: bool = True) -> K | None:
+        """The next key; None when the queue is closed, or when nothing is ready and it is not to block."""
         with self._changed:
             while not self._closed:
                 wait = self._promote()
@@ -100,6 +100,8 @@ class WorkQueue(Generic[K]):
                     if self._delayed:                       # somebody else must now wait for the next due time
                         self._changed.notify()
                     return key
+                if not block:
+                    return None
                 self._changed.wait(wait)
             return None
 

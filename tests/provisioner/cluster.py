@@ -19,13 +19,13 @@ from simulator.flasharray import FlashArray
 from simulator.fleet import Simulator
 from simulator.kubernetes import Binder, KubeApi
 from simulator.kubernetes.access import Rule, User, published_chart
+from tests.provisioner.waiting import PATIENCE, until
 
 T = TypeVar("T")
 
 CLAIMS, PVS, CLASSES = "persistentvolumeclaims", "persistentvolumes", "storageclasses"
 FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
-PATIENCE = 15.0         # seconds until a test gives up; all of them end long before
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["provisioner.__main__", "arrays.flasharray", "arrays.purestorage_session"])
@@ -134,7 +134,7 @@ class Cluster:
     # Waiting
 
     def until(self, look: Callable[[], T | None], what: str, timeout: float = PATIENCE) -> T:
-        return self.api.wait_for(look, what, timeout)
+        return until(look, what, timeout)
 
     def bound(self, claim: str = "data") -> Raw:
         """Wait until a claim is bound; its PV."""
