@@ -8,7 +8,7 @@ from arrays.entries import Entry
 from arrays.errors import Unreachable
 from arrays.refusals import Declined
 
-if TYPE_CHECKING:       # requests takes longer to import than all of this room together: not before a call
+if TYPE_CHECKING:       # HTTP and TLS take longer to import than all of this room together: not before a call
     from arrays.https import Door
 
 

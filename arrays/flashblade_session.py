@@ -9,10 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from requests import Response
-
 from arrays.errors import Unreachable, Unusable
-from arrays.https import Door, content
+from arrays.https import Answer, Door, content
 from arrays.login import Login, Logins, newest, number
 from arrays.refusals import Declined
 
@@ -54,25 +52,25 @@ class FlashBladeSession:
         data = json.dumps(body).encode() if body is not None else b""
         login = self._logins.current()
         answer = self._send(method, path, params, data, login)
-        if answer.status_code in (401, 403, 450):
+        if answer.status in (401, 403, 450):
             login = self._logins.current(stale=login)
             answer = self._send(method, path, params, data, login)
-        if answer.status_code != 200:
+        if answer.status != 200:
             raise self._declined(answer)
-        return content(answer, self._door.who) if answer.content.strip() else {}
+        return content(answer, self._door.who) if answer.body.strip() else {}
 
     def close(self) -> None:
         """Close the connections; the array forgets the log-in by itself after half an hour."""
         self._door.close()
 
-    def _send(self, method: str, path: str, params: Mapping[str, str], data: bytes, login: Login) -> Response:
+    def _send(self, method: str, path: str, params: Mapping[str, str], data: bytes, login: Login) -> Answer:
         return self._door.ask(method, f"/api/{login.version}/{path}", params=params, body=data,
                               headers={**JSON, "x-auth-token": login.secret})
 
     def _log_in(self) -> tuple[str, str]:
         version = newest(self._door.who, self._versions(), SPOKEN, OLDEST)
         answer = self._door.ask("POST", "/api/login", headers={"api-token": self._token})
-        if answer.status_code != 200:
+        if answer.status != 200:
             raise self._declined(answer).at_login(self._door.who)
         secret = answer.headers.get("x-auth-token", "")
         if not secret:
@@ -81,7 +79,7 @@ class FlashBladeSession:
 
     def _versions(self) -> list[str]:
         answer = self._door.ask("GET", "/api/api_version")
-        if answer.status_code != 200:
+        if answer.status != 200:
             raise self._declined(answer).error(self._door.who, "tell", "the versions of REST it offers")
         found = content(answer, self._door.who)
         if isinstance(found, dict) and isinstance(found.get("versions"), list):
@@ -90,6 +88,6 @@ class FlashBladeSession:
             raise Unusable(self._door.who, "it is a FlashArray: list it under FlashArrays in pure.json")
         raise Unreachable(self._door.who, "it does not tell its versions of REST: is this its management address?")
 
-    def _declined(self, answer: Response) -> Declined:
+    def _declined(self, answer: Answer) -> Declined:
         body = answer.text.replace(self._token, "***")      # should an array ever repeat what it was sent
-        return Declined(answer.status_code, answer.reason, body)
+        return Declined(answer.status, answer.reason, body)

@@ -5,7 +5,6 @@ handed out again as soon as they are free: whoever looks for a device checks its
 """
 
 from collections.abc import Collection, Iterable
-from hashlib import sha256
 from typing import Any
 
 from arrays import records
@@ -157,6 +156,7 @@ def _named(hosts: Iterable[Host], name: str) -> Host | None:
 
 def _marked(name: str, initiators: Iterable[str]) -> str:
     """The name of our host where `name` is somebody else's: the same for the same initiators."""
+    from hashlib import sha256          # costs 3 ms at import, and is seldom needed
     mark = "i" + sha256(" ".join(sorted(map(_plain, initiators))).encode()).hexdigest()[:9]
     return f"{name[:LONGEST_NAME - 1 - len(mark)].rstrip('-')}-{mark}"
 

@@ -1,6 +1,5 @@
 """Logging in once for many threads, and choosing the version of REST to speak."""
 
-import copy
 import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
@@ -42,7 +41,7 @@ class Logins:
             if login := self._usable(stale):
                 return login
             if self._tries != tries and self._failure:
-                raise copy.copy(self._failure)
+                raise type(self._failure)(*self._failure.args)      # a copy: threads write tracebacks into theirs
             return self._renewed()
 
     def refresh(self, login: Login, secret: str) -> None:
