@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from tests.lab.guest.machine import Guest
-from tests.lab.lab import ARRAY_ADDRESS, NFS_ADDRESS, PORTALS
+from tests.lab.lab import ARRAY_ADDRESS, NFS_ADDRESS, OTHERS_PORTALS, PORTALS
 
 INSIDE = "tests.lab.inside.arrays"
 FLEET = "tests.lab.inside.fleet"
@@ -31,12 +31,12 @@ class Arrays:
     def prepare(self, initiators: list[str]) -> None:
         """Disks, target and NFS server; then the simulator with the fleet of the tests and an array of somebody else."""
         self.call("prepare", "/dev/vdc")
-        self.call("bare", BARE_TARGET, list(PORTALS))
+        self.call("bare", BARE_TARGET, list(OTHERS_PORTALS))
         for initiator in initiators:
             self.call("know", initiator)
         self.fleet("start", ARRAY_ADDRESS)
-        for array in (self.flash_array, self.foreign):
-            array.iqn = self.fleet("add_flash_array", array.name, list(PORTALS), initiators)
+        for array, portals in ((self.flash_array, PORTALS), (self.foreign, OTHERS_PORTALS)):
+            array.iqn = self.fleet("add_flash_array", array.name, list(portals), initiators)
         self.fleet("add_flash_blade", self.flash_blade.name, NFS_ADDRESS)
 
     def call(self, function: str, *args: Any, wait: float = 60.0, **kwargs: Any) -> Any:
@@ -87,6 +87,18 @@ class FlashArray:
         made = self.ask("add_volume", f"k8s-{pv}", size)
         return Volume(self, pv, made["serial"])
 
+    @property
+    def pure_json_name(self) -> str:
+        """Its MgmtEndPoint, as messages and PV options name it."""
+        return str(self.ask("endpoint"))
+
+    def unplug(self) -> None:
+        """Take its management away; data goes on."""
+        self.arrays.fleet("unplug", self.name)
+
+    def plug(self) -> None:
+        self.arrays.fleet("plug", self.name)
+
     def fault(self, **what: Any) -> None:
         self.arrays.fleet("add_fault", self.name, **what)
 
@@ -114,6 +126,18 @@ class Volume:
         """Host -> LUN."""
         found: dict[str, int] = self.array.ask("connections", self.name)
         return found
+
+    @property
+    def file(self) -> str:
+        """Where the arrays' guest keeps the bytes."""
+        return str(self.array.ask("volume", self.name)["file"])
+
+    def connect(self, host: str, lun: int | None = None) -> int:
+        """As the array's administrator does."""
+        return int(self.array.ask("connect", host, self.name, lun))
+
+    def disconnect(self, host: str) -> None:
+        self.array.ask("disconnect", host, self.name)
 
     @property
     def size(self) -> int:

@@ -4,7 +4,7 @@ The driver must leave them alone, not even find them anew, whatever it does to i
 """
 
 from tests.lab.arrays import GiB, Arrays
-from tests.lab.lab import PORTALS
+from tests.lab.lab import OTHERS_PORTALS
 from tests.lab.node import Node
 
 BARE = "tests.lab.inside.bare"
@@ -28,7 +28,7 @@ def learn(arrays: Arrays, node: Node) -> None:
 
 def attach(arrays: Arrays, node: Node, fresh: bool) -> None:
     """Log in and use them, as the node's owner does after each boot; `fresh`: for the first time."""
-    node.guest.call(f"{BARE}:login", arrays.foreign.iqn, list(PORTALS))
+    node.guest.call(f"{BARE}:login", arrays.foreign.iqn, list(OTHERS_PORTALS))
     for use in USES:
         name = f"k8s-{node.name}-{use}"
         lun = arrays.foreign.ask("connections", name)[node.name]

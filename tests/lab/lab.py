@@ -22,7 +22,9 @@ NOT_NEEDED_INSIDE = ("provisioner", "daemonset", "cluster", "bench", "kubernetes
 
 ARRAY_ADDRESS = "198.51.100.10"
 NFS_ADDRESS = "198.51.100.20"
-PORTALS = ("192.0.2.10:3260", "192.0.2.138:3260")
+OTHERS_PORTALS = ("192.0.2.10:3260", "192.0.2.138:3260")     # of the bare target and somebody else's array
+PORTALS = ("192.0.2.11:3260", "192.0.2.139:3260")            # of the array under test, one on each fabric
+FABRIC_A = "192.0.2.0/25"
 KEPT = build.CACHE / "kept"
 SCRATCH = 40 << 30                           # bytes of the arrays' disk; a sparse file
 
@@ -118,6 +120,7 @@ class Lab:
 def addresses(number: int) -> dict[str, list[str]]:
     """The addresses of guest 0 (arrays) or node 1, 2, …"""
     if number == 0:
-        return {"mgmt": [f"{ARRAY_ADDRESS}/24", f"{NFS_ADDRESS}/24"], "a": ["192.0.2.10/25"], "b": ["192.0.2.138/25"]}
+        return {"mgmt": [f"{ARRAY_ADDRESS}/24", f"{NFS_ADDRESS}/24"], "a": ["192.0.2.10/25", "192.0.2.11/25"],
+                "b": ["192.0.2.138/25", "192.0.2.139/25"]}
     return {"mgmt": [f"198.51.100.{100 + number}/24"], "a": [f"192.0.2.{100 + number}/25"],
             "b": [f"192.0.2.{228 + number}/25"]}

@@ -72,6 +72,7 @@ class Node:
     settings: dict[str, str] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)     # words by which others' devices are told from ours
     _before: tuple[str, ...] = ()                        # what the driver is run under
+    _env: dict[str, str] = field(default_factory=dict)   # what it finds in its environment
     untouchable: list[list[str]] = field(default_factory=list)       # others' devices, as found at the boot
 
     @property
@@ -103,10 +104,13 @@ class Node:
         return str(self.call("multipathd", request))
 
     def use_multipath_conf(self, text: str) -> None:
-        """Restart multipathd under another configuration, with no memory of WWIDs or names."""
+        """Restart multipathd under another configuration."""
         self.call("stop_multipathd")
-        self.sh("rm -f /etc/multipath/wwids /etc/multipath/bindings")
         self.call("start_multipathd", text)
+
+    def log_out(self, target: str) -> None:
+        """End the sessions of a target and forget its records, as on a node that never met the array."""
+        self.sh(f"iscsiadm -m node -T {target} --logout; iscsiadm -m node -T {target} -o delete", allow=None)
 
     # ---- what it holds
 
@@ -141,7 +145,7 @@ class Node:
     def flex(self, *argv: str, env: Mapping[str, str] | None = None, timeout: float = CALL_TIMEOUT) -> Answer:
         """One call-out as kubelet makes it: both streams together must be one JSON object."""
         began = time.monotonic()
-        done = self.guest.run(*self._before, f"{PLUGIN}/flex", *argv, env=dict(env or {}), timeout=timeout, allow=None)
+        done = self.guest.run(*self._before, f"{PLUGIN}/flex", *argv, env={**self._env, **(env or {})}, timeout=timeout, allow=None)
         seconds = time.monotonic() - began
         try:
             whole = json.loads(done.text)
@@ -169,6 +173,24 @@ class Node:
 
     def unmount(self, pod: str, pv: str, **more: Any) -> Answer:
         return self.flex("unmount", self.directory(pod, pv), **more)
+
+    def expand(self, options: Mapping[str, str], directory: str, pv: str, new: int, old: int) -> Answer:
+        """kubelet's expandfs with attach:false: no device, sizes in bytes."""
+        return self.flex("expandfs", json.dumps({**kubelet_options("pod", pv), **options}), "", directory, str(new),
+                         str(old))
+
+    def cut(self, number: int, call: Callable[[], Answer]) -> str:
+        """Make a call-out that is killed at its `number`-th step; returns the step, "" when it got through before."""
+        self.sh("rm -f /run/pure-lab-cut")
+        self._env = {"PURE_LAB_CUT": str(number)}
+        try:
+            answer = call()
+        except AssertionError:
+            return self.guest.read("/run/pure-lab-cut")
+        finally:
+            self._env = {}
+        assert answer.status == "Success", answer
+        return ""
 
     def directory(self, pod: str, pv: str) -> str:
         return f"{PODS}/{pod}/volumes/pure~flex/{pv}"

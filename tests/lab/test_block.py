@@ -89,16 +89,16 @@ def test_another_file_system_than_asked_for_is_refused_and_kept(node1: Node, arr
     assert node1.unmount("pod", volume.pv).status == SUCCESS
 
 
-def test_a_volume_of_random_bytes_is_never_formatted(node1: Node, node2: Node, array: FlashArray):
+def test_a_volume_of_random_bytes_is_never_formatted(node1: Node, array: FlashArray):
     """blkid calls it empty; the driver reads it and refuses. The bytes are still there afterwards."""
     volume = array.new_volume()
-    array.arrays.guest.sh(f"dd if=/dev/urandom of={array.ask('volume', volume.name)['file']} bs=64k count=1 conv=notrunc"
-                          " 2>/dev/null; sync")
-    before = array.arrays.guest.sh(f"md5sum {array.ask('volume', volume.name)['file']}").out
+    guest = array.arrays.guest
+    guest.sh(f"dd if=/dev/urandom of={volume.file} bs=64k count=1 conv=notrunc 2>/dev/null; sync")
+    before = guest.sh(f"md5sum {volume.file}").out
     answer = node1.mount("pod", volume.pv, volume.options())
     assert answer.status == "Failure", answer
     assert node1.unmount("pod", volume.pv).status == SUCCESS
-    assert array.arrays.guest.sh(f"md5sum {array.ask('volume', volume.name)['file']}").out == before
+    assert guest.sh(f"md5sum {volume.file}").out == before
 
 
 def test_unmount_of_what_was_never_mounted_is_done(node1: Node):

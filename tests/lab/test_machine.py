@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.lab.arrays import BARE_TARGET, Arrays
-from tests.lab.lab import NFS_ADDRESS, PORTALS
+from tests.lab.lab import NFS_ADDRESS, OTHERS_PORTALS
 from tests.lab.node import Node
 
 BARE = "tests.lab.inside.bare"
@@ -15,7 +15,7 @@ BARE = "tests.lab.inside.bare"
 def logged_in(nodes: list[Node]):
     """Both nodes logged in at the bare target, and out again."""
     for node in nodes:
-        node.guest.call(f"{BARE}:login", BARE_TARGET, list(PORTALS))
+        node.guest.call(f"{BARE}:login", BARE_TARGET, list(OTHERS_PORTALS))
     yield
     for node in nodes:
         node.guest.call(f"{BARE}:logout", BARE_TARGET)

@@ -4,12 +4,14 @@ It lives in the agent's process, so that tests reach its state by one call.
 """
 
 import subprocess
+import time
 from typing import Any
 
 from simulator.fleet import Simulator
 from tests.lab.inside import arrays, lio
 
 DIRECTORY = "/srv/simulator"
+SAMPLING = 2.0                               # seconds; shorter than a real array's, long enough to meet a slow writer
 
 
 class Fleet:
@@ -21,7 +23,7 @@ class Fleet:
 
 def start(address: str) -> None:
     """Run the simulator on this address, on the plane that `arrays.bare` made."""
-    Fleet.simulator = Simulator(DIRECTORY, arrays.Bare.plane, host=address)
+    Fleet.simulator = Simulator(DIRECTORY, arrays.Bare.plane, host=address, sampling_interval=SAMPLING)
     Fleet.simulator.start()
 
 
@@ -66,6 +68,14 @@ def unplug(array: str) -> None:
 
 def plug(array: str) -> None:
     Fleet.simulator.plug(Fleet.simulator.array(array))
+
+
+def pause_target(array: str, seconds: float) -> None:
+    """The array's target restarts: all its sessions end, and it is back after some seconds."""
+    group = arrays.Bare.plane.group(array)
+    lio.put(f"{group.path}/enable", "0")
+    time.sleep(seconds)
+    group.enable()
 
 
 def set_chap(array: str, host: str, initiator: str, user: str, password: str) -> None:

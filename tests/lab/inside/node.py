@@ -127,7 +127,7 @@ def identity(foreign: list[str]) -> list[list[str]]:
     """What of others' devices must never change: each path and map with the kernel's number of its making."""
     found = [[each["address"], each["device"], each["wwid"], _read(f"/sys/block/{each['device']}", "diskseq")]
              for each in paths() if _of(each["wwid"], foreign)]
-    found += [[each["name"], each["device"], each["uuid"], _read(f"/sys/block/{each['device']}", "diskseq")]
+    found += [["map", each["device"], each["uuid"], _read(f"/sys/block/{each['device']}", "diskseq")]
               for each in maps() if _of(each["uuid"], foreign)]
     found += [["mounted", each["directory"], each["source"], ""] for each in mounts() if _of(each["directory"], foreign)]
     return sorted(found)

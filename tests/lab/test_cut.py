@@ -1,0 +1,150 @@
+"""kill -9 at every step boundary of mount and of unmount, then the repeat kubelet makes; calls side by side."""
+
+import threading
+
+import pytest
+
+from tests.lab.arrays import FlashArray
+from tests.lab.node import Answer, Node, eventually
+
+SUCCESS = "Success"
+STEPS = 60                                   # more than any call-out has
+CUT = "/run/pure-lab-cut"
+
+
+@pytest.mark.timeout(900)
+def test_mount_cut_at_each_step(node1: Node, array: FlashArray):
+    """Whatever step was the last: the repeat is a Success, the volume works, and its unmount leaves nothing."""
+    seen = []
+    for number in range(1, STEPS):
+        volume = array.new_volume()
+        step = node1.cut(number, lambda: node1.mount("pod", volume.pv, volume.options()))
+        if step:
+            answer = eventually(lambda: node1.mount("pod", volume.pv, volume.options()))
+            assert answer.status == SUCCESS, (step, answer)
+        seen.append(step)
+        node1.sh(f"echo hello > '{node1.directory('pod', volume.pv)}/hello'")
+        assert node1.unmount("pod", volume.pv).status == SUCCESS, step
+        nothing_left(node1, step)
+        assert volume.connections == {}, step
+        if not step:
+            break
+    print("cut at:", *seen, sep="\n  ")
+    assert len(seen) > 8
+
+
+@pytest.mark.timeout(900)
+def test_unmount_cut_at_each_step(node1: Node, array: FlashArray):
+    """Whatever step was the last: the repeat is a Success, nothing is left, and the data is there at the next mount."""
+    seen = []
+    volume = array.new_volume()
+    for number in range(1, STEPS):
+        assert node1.mount("pod", volume.pv, volume.options()).status == SUCCESS
+        node1.sh(f"echo {number} >> '{node1.directory('pod', volume.pv)}/log'")
+        step = node1.cut(number, lambda: node1.unmount("pod", volume.pv))
+        answer = eventually(lambda: node1.unmount("pod", volume.pv))
+        assert answer.status == SUCCESS, (step, answer)
+        nothing_left(node1, step)
+        assert volume.connections == {}, step
+        seen.append(step)
+        if not step:
+            break
+    print("cut at:", *seen, sep="\n  ")
+    assert node1.mount("pod", volume.pv, volume.options()).status == SUCCESS
+    log = node1.sh(f"cat '{node1.directory('pod', volume.pv)}/log'").split()
+    assert log == [str(number) for number in range(1, len(seen) + 1)] and len(seen) > 5
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
+
+
+@pytest.mark.timeout(900)
+def test_a_mount_given_up_after_a_cut_leaves_nothing(node1: Node, array: FlashArray):
+    """kubelet never repeats the mount (the pod was deleted): its unmount releases what the cut call had begun."""
+    for number in range(1, STEPS):
+        volume = array.new_volume()
+        step = node1.cut(number, lambda: node1.mount("pod", volume.pv, volume.options()))
+        answer = eventually(lambda: node1.unmount("pod", volume.pv))
+        assert answer.status == SUCCESS, (step, answer)
+        nothing_left(node1, step)
+        assert volume.connections == {}, step
+        if not step:
+            break
+
+
+@pytest.mark.timeout(600)
+def test_twenty_volumes_at_once(node1: Node, array: FlashArray):
+    """All mounted side by side, each its own; all unmounted side by side."""
+    volumes = [array.new_volume() for _ in range(20)]
+    answers = together([lambda v=v: node1.mount("pod", v.pv, v.options(), timeout=400) for v in volumes])
+    answers = [answer if answer.status == SUCCESS else
+               eventually(lambda v=v: node1.mount("pod", v.pv, v.options()))
+               for v, answer in zip(volumes, answers, strict=True)]
+    assert {answer.status for answer in answers} == {SUCCESS}, answers
+    view = node1.view(paths=40, maps=20, mounts=20)
+    assert [len(view[key]) for key in ("paths", "maps", "mounts")] == [40, 20, 20]
+    by_map = {held["device"]: held["uuid"] for held in view["maps"]}
+    for volume in volumes:
+        mount, = [each for each in view["mounts"] if each["directory"] == node1.directory("pod", volume.pv)]
+        number = int(mount["device"].split(":")[1])
+        assert by_map[f"dm-{number}"] == f"mpath-{volume.wwid}"
+    answers = together([lambda v=v: node1.unmount("pod", v.pv, timeout=400) for v in volumes])
+    answers = [answer if answer.status == SUCCESS else eventually(lambda v=v: node1.unmount("pod", v.pv))
+               for v, answer in zip(volumes, answers, strict=True)]
+    assert {answer.status for answer in answers} == {SUCCESS}, answers
+    nothing_left(node1, "after twenty")
+    assert [volume.connections for volume in volumes] == [{}] * 20
+
+
+def test_two_pods_of_one_volume_at_once(node1: Node, array: FlashArray):
+    """One device, one format, two mounts."""
+    volume = array.new_volume()
+    answers = together([lambda pod=pod: node1.mount(pod, volume.pv, volume.options()) for pod in ("one", "two")])
+    assert [answer.status for answer in answers] == [SUCCESS] * 2, answers
+    assert len(node1.view()["maps"]) == 1 and len(node1.view()["mounts"]) == 2
+    answers = together([lambda pod=pod: node1.unmount(pod, volume.pv) for pod in ("one", "two")])
+    assert [answer.status for answer in answers] == [SUCCESS] * 2, answers
+    assert volume.connections == {}
+
+
+def test_mount_while_the_other_pod_unmounts(node1: Node, array: FlashArray):
+    """Crossed calls: the new pod has the volume afterwards, whichever came first."""
+    volume = array.new_volume()
+    assert node1.mount("old", volume.pv, volume.options()).status == SUCCESS
+    node1.sh(f"echo hello > '{node1.directory('old', volume.pv)}/hello'")
+    gone, come = together([lambda: node1.unmount("old", volume.pv),
+                           lambda: eventually(lambda: node1.mount("new", volume.pv, volume.options()))])
+    assert (gone.status, come.status) == (SUCCESS, SUCCESS), (gone, come)
+    assert node1.sh(f"cat '{node1.directory('new', volume.pv)}/hello'") == "hello\n"
+    assert list(volume.connections) == ["node1"]
+    assert node1.unmount("new", volume.pv).status == SUCCESS
+
+
+def test_the_arrays_management_away_at_unmount(node1: Node, array: FlashArray):
+    """Everything local is released, the Failure says that only the disconnection is left, the repeat finishes it."""
+    volume = array.new_volume()
+    assert node1.mount("pod", volume.pv, volume.options()).status == SUCCESS
+    array.unplug()
+    try:
+        answer = node1.unmount("pod", volume.pv)
+        assert answer.status == "Failure" and "disconnect" in answer.message, answer
+        nothing_left(node1, "management away")
+    finally:
+        array.plug()
+    assert eventually(lambda: node1.unmount("pod", volume.pv)).status == SUCCESS
+    assert volume.connections == {}
+
+
+def together(calls) -> list[Answer]:
+    """All calls at the same time; their answers in the same order."""
+    answers: dict[int, Answer] = {}
+    threads = [threading.Thread(target=lambda n=n, call=call: answers.__setitem__(n, call()))
+               for n, call in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [answers[n] for n in range(len(calls))]
+
+
+def nothing_left(node: Node, when: str) -> None:
+    view = node.view(paths=0, maps=0, mounts=0)
+    assert (view["paths"], view["maps"], view["mounts"]) == ([], [], []), when
