@@ -80,8 +80,9 @@ class Informer(Generic[R]):
                 self.version = ""
                 self._wait(quick=self._failures == 0)
             except PureError as error:
-                log.warning("watch of %s broke off: %s", self.name, error)
-                self._wait()
+                if not self._stopped.is_set():
+                    log.warning("watch of %s broke off: %s", self.name, error)
+                    self._wait()
 
     def _wait(self, quick: bool = False) -> None:
         """Back off; `quick` for a failure that a fresh list cures, unless it is not the first."""

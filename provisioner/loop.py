@@ -76,6 +76,7 @@ class Loop:
         self._grow = growth.Grow(self.claims.cache, self.pvs.cache, search, settings, may_act=may_act)
         self._threads: list[threading.Thread] = []
         self._workers: list[threading.Thread] = []
+        self._first_look: threading.Thread | None = None
         self._stopping = threading.Event()
         self._resynced = time.monotonic()
 
@@ -86,7 +87,8 @@ class Loop:
         self._run("events", self.events.run)
         for informer in self.informers:
             self._run(f"watch {informer.name}", informer.run)
-        self._run("first look", self._begin)
+        self._first_look = threading.Thread(target=_surely(self._begin), name="first look", daemon=True)
+        self._first_look.start()
 
     def _begin(self) -> None:
         for informer in self.informers:
@@ -96,6 +98,8 @@ class Loop:
         log.info("synced claims=%d pvs=%d classes=%d", *(len(informer.cache) for informer in (
             self.claims, self.pvs, self.classes)))
         self._provision.inherit({uid for uid, claim in list(self.claims.cache.items()) if not claim.bound})
+        if self._stopping.is_set():
+            return
         for number in range(self.settings.claim_workers):
             self._work(f"claims {number}", self.claim_queue, self._serve)
         for number in range(self.settings.volume_workers):
@@ -112,8 +116,7 @@ class Loop:
         """Names of threads that should run and do not; one is enough to end the process and be started anew."""
         if self._stopping.is_set():
             return []
-        return [thread.name for thread in [*self._threads, *self._workers]
-                if not thread.is_alive() and thread.name != "first look"]
+        return [thread.name for thread in [*self._threads, *self._workers] if not thread.is_alive()]
 
     def synced(self) -> bool:
         return all(informer.synced.is_set() for informer in self.informers)
@@ -126,6 +129,8 @@ class Loop:
         self.claim_queue.close()
         self.volume_queue.close()
         deadline = time.monotonic() + drain
+        if self._first_look:
+            self._first_look.join(drain)                # it starts the workers
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
         self.events.stop()
@@ -145,8 +150,8 @@ class Loop:
 
     def _run(self, name: str, body: Callable[[], None]) -> None:
         thread = threading.Thread(target=_surely(body), name=name, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
     def _work(self, name: str, queue: WorkQueue[K], serve: Callable[[K], None]) -> None:
         def body() -> None:
@@ -157,8 +162,8 @@ class Loop:
                     queue.done(key)
 
         thread = threading.Thread(target=_surely(body), name=name, daemon=True)
-        self._workers.append(thread)
         thread.start()
+        self._workers.append(thread)
 
     # What informers tell; on their threads
 

@@ -37,8 +37,8 @@ def test_an_event_says_who_what_and_about_whom(api: KubeApi) -> None:
     with recorder(api) as events:
         events.tell(DATA, "Warning", "ProvisioningFailed", "no array fits")
     event, = api.events()
-    assert (event["type"], event["reason"], event["message"], event["count"]) == ("Warning", "ProvisioningFailed",
-                                                                                "no array fits", 1)
+    told = (event["type"], event["reason"], event["message"], event["count"])
+    assert told == ("Warning", "ProvisioningFailed", "no array fits", 1)
     assert event["involvedObject"] == {"kind": "PersistentVolumeClaim", "namespace": "default", "name": "data",
                                        "uid": "uid-1", "apiVersion": "v1", "resourceVersion": "7"}
     assert event["source"] == {"component": "pure-provisioner_pod-1_abc"}
