@@ -17,7 +17,7 @@ from simulator.demo.process import Process
 from simulator.demo.screen import Screen
 from simulator.kubernetes import Binder, KubeApi
 from simulator.kubernetes.access import full
-from simulator.kubernetes.binder import CLAIMS, PODS
+from simulator.kubernetes.controller import CLAIMS, PODS
 from simulator.kubernetes.deployments import Deployments
 
 T = TypeVar("T")

@@ -1,18 +1,13 @@
 """The demo's story, chapter by chapter; what it states was checked first against the arrays, the API or the data."""
 import json
-import os
-import struct
-import threading
 import time
-from pathlib import Path
-from typing import Any
 
 from simulator.demo.cluster import Cluster
+from simulator.demo.evidence import Evidence, Watch
 from simulator.demo.nodes import GRACE, Member
-from simulator.demo.workload import FILE, Journal, whole
+from simulator.demo.workload import Journal, whole
 from simulator.kubelet import CallOut
-from simulator.kubelet.volumes import likely_mount_point
-from simulator.kubernetes.binder import CLAIMS, PODS, PVS
+from simulator.kubernetes.controller import CLAIMS, PODS, PVS
 
 GiB = 1 << 30
 PREFIX = "k8s-"
@@ -27,8 +22,7 @@ class Story:
         self.api = cluster.api
         self.arrays = cluster.arrays
         self.node1, self.node2 = cluster.nodes
-        self.pv = ""
-        self.volume = ""
+        self.evidence = Evidence(cluster, "", "")
 
     def tell(self) -> None:
         """All chapters; an exception ends them early."""
@@ -49,18 +43,18 @@ class Story:
         began = time.monotonic()
         claim, pv = self.cluster.bound("pg-volume")
         took = (time.monotonic() - began) * 1000
-        self.pv, self.volume = pv["metadata"]["name"], PREFIX + pv["metadata"]["name"]
-        array, volume = self.arrays.volume(self.volume)
-        self.screen.check(f"claim pg-volume is Bound to {self.pv} ({took:.0f} ms)",
-                          self.pv == f"pvc-{claim['metadata']['uid']}")
+        name = pv["metadata"]["name"]
+        self.evidence = Evidence(self.cluster, name, PREFIX + name)
+        array, volume = self.arrays.volume(PREFIX + name)
+        self.screen.check(f"claim pg-volume is Bound to {name} ({took:.0f} ms)",
+                          name == f"pvc-{claim['metadata']['uid']}")
         fill = {one["name"]: one["used"] / one["capacity"] for one in self.arrays.flash_arrays if
                 one["labels"]["env"] == "dev"}
         full = ", ".join(f"{name} is {used:.0%} full" for name, used in fill.items())
-        self.screen.check(f"volume {self.volume} of 15 GiB is on {array}: of those with env=dev, {full}",
+        self.screen.check(f"volume {PREFIX}{name} of 15 GiB is on {array}: of those with env=dev, {full}",
                           array == min(fill, key=lambda name: fill[name]) and volume["size"] == 15 * GiB, str(volume))
-        self.screen.check("nobody uses it yet: no host is connected", not self.arrays.connected(self.volume))
-        self.screen.check("its event tells the user so", bool(self.api.events("pg-volume", "ProvisioningSucceeded"))
-                          or self._comes_event("pg-volume", "ProvisioningSucceeded"))
+        self.screen.check("nobody uses it yet: no host is connected", not self._holders())
+        self.cluster.until(lambda: self.api.events("pg-volume", "ProvisioningSucceeded"), "event ProvisioningSucceeded", 5)
         self.cluster.apply("examples/claim-expressions.yaml")
         _, archive = self.cluster.bound("archive")
         found, _ = self.arrays.volume(PREFIX + archive["metadata"]["name"])
@@ -71,59 +65,60 @@ class Story:
         self.screen.chapter("A pod of a Deployment starts on node1, its volume is mounted, it writes")
         self.cluster.apply("examples/postgres.yaml")
         self.cluster.running("pg", "node1")
-        journal = self._journal(self.node1)
+        journal = self.node1.journals[-1]
         self.cluster.until(lambda: journal.lines >= 5 or journal.error, "five lines in the journal")
         self.screen.check("the volume is connected to node1 alone", self._holders() == {"node1"}, str(self._holders()))
-        self._check_file_system(self.node1)
-        text = self._read(self.node1)
+        kind = "a real xfs on a loop device" if self.cluster.real else "an xfs (pretended)"
+        self.screen.check(f"{kind} is mounted with discard, from the multipath device that carries the volume's serial",
+                          self.evidence.mounted_well(self.node1), str(self.node1.machine.mounts))
+        text = self.evidence.journal(self.node1)
         self.screen.check(f"{journal.lines} lines written, read back through the mount",
                           whole(text, journal.life, 5) and not journal.error, journal.error)
 
     def pod_moves(self) -> None:
         """The new node's mount comes first, and waits."""
         self.screen.chapter("The pod moves the way a Deployment's does: the new mount begins while the old pod still writes")
-        first = self._journal(self.node1)
+        first = self.node1.journals[-1]
         old = self.cluster.running("pg", "node1")["metadata"]["name"]
-        watch = _Watch(self)
-        with watch:
+        with Watch(self.evidence) as watch:
             self.screen.command("kubectl drain node1")
             self.cluster.deployments.cordon("node1")
             before = first.lines
             self.api.delete(PODS, old)
-            self.cluster.until(lambda: self.node2.waits_for or self._done(self.node2, "mount"), "node2's driver waiting")
+            self.cluster.until(lambda: self.node2.waits_for or self.evidence.done(self.node2, "mount"),
+                               "node2's driver waiting")
             waiting, alone = self.node2.waits_for, self._holders() == {"node1"}
             self.screen.check("node2's mount waits for node1, which has the volume and goes on writing",
                               alone and any("node1" in name for name in waiting), f"{waiting}, {self._holders()}")
             self.cluster.running("pg", "node2")
-        mount, unmount = self._done(self.node2, "mount")[-1], self._done(self.node1, "unmount")[-1]
+        mount, unmount = self.evidence.done(self.node2, "mount")[-1], self.evidence.done(self.node1, "unmount")[-1]
         self.screen.check(f"it began {unmount.began - mount.began:.1f} s before node1's unmount and ended after it",
                           mount.began < unmount.began and _end(mount) > _end(unmount))
         self.screen.check(f"the first pod wrote {first.lines - before} lines in its grace period, none failed",
                           first.lines > before and not first.error, first.error)
-        self.screen.check("never was the volume connected to two nodes", not watch.together, str(watch.together))
-        self._check_data(self.node2, [first])
-        self._check_one_mkfs()
+        self.screen.check(f"never was the volume connected to two nodes (looked {watch.looks} times)",
+                          watch.looks > 5 and not watch.together, str(watch.together))
+        self._tell_kept(self.node2, [first])
         self.screen.check("node1 has let go of everything: no device, no mount",
                           not self.node1.machine.maps and not self.node1.machine.mounts)
 
     def node_dies(self) -> None:
         """Nobody unmounts; the volume is taken from the silent host after the grace."""
         self.screen.chapter(f"node2 loses power: after {GRACE:g} s of silence node1 takes the volume over")
-        lives = [self._journal(self.node1), self._journal(self.node2)]
+        lives = [self.node1.journals[-1], self.node2.journals[-1]]
         self.cluster.until(lambda: lives[1].lines >= 5, "five lines of the second life")
         self.cluster.deployments.cordon("node1", on=False)
-        mounts = len(self._done(self.node1, "mount"))
+        mounts = len(self.evidence.done(self.node1, "mount"))
         self.node2.power_off()
         dead = self.node2.machine
         self.screen.check("node2 is off: no mount, no session; but to the array the volume is still connected to it",
                           not dead.mounts and not dead.sessions and self._holders() == {"node2"}, str(self._holders()))
         self.cluster.deployments.node_dead("node2")
         self.cluster.running("pg", "node1")
-        mount = self._done(self.node1, "mount")[mounts]
+        mount = self.evidence.done(self.node1, "mount")[mounts]
         self.screen.check(f"taken over after {mount.milliseconds / 1000:.1f} s, not before the grace of {GRACE:g} s",
                           mount.milliseconds >= GRACE * 1000 and self._holders() == {"node1"}, str(self._holders()))
-        self._check_data(self.node1, lives)
-        self._check_one_mkfs()
+        self._tell_kept(self.node1, lives)
 
     def node_returns(self) -> None:
         """kubelet unmounts what it finds; nothing is taken from the living."""
@@ -131,7 +126,7 @@ class Story:
         self.node2.power_on()
         self.cluster.deployments.node_back("node2")
         self.cluster.until(lambda: not self.node2.kubelet.volumes.found(), "node2's old directory removed")
-        journal = self._journal(self.node1)
+        journal = self.node1.journals[-1]
         lines = journal.lines
         self.cluster.until(lambda: journal.lines > lines + 2 or journal.error, "more lines on node1")
         self.screen.check("its unmount took nothing from node1, which writes on",
@@ -165,13 +160,13 @@ class Story:
         """expandfs under a running pod."""
         self.screen.chapter("The claim grows from 15 to 20 GiB under the running pod")
         self.screen.command("""kubectl patch pvc pg-volume -p '{"spec":{"resources":{"requests":{"storage":"20Gi"}}}}'""")
-        journal = self._journal(self.node1)
-        lines, before = journal.lines, self._file_system_bytes(self.node1)
+        journal = self.node1.journals[-1]
+        lines, before = journal.lines, self.evidence.file_system_bytes(self.node1)
         self.api.patch(CLAIMS, "pg-volume", {"spec": {"resources": {"requests": {"storage": "20Gi"}}}})
         self.cluster.until(lambda: self.cluster.claim("pg-volume")["status"]["capacity"]["storage"] == "20Gi",
                            "the claim's new capacity")
-        _, volume = self.arrays.volume(self.volume)
-        after = self._file_system_bytes(self.node1)
+        _, volume = self.arrays.volume(self.evidence.volume)
+        after = self.evidence.file_system_bytes(self.node1)
         self.screen.check("the array's volume has 20 GiB", volume["size"] == 20 * GiB, str(volume["size"]))
         self.screen.check(f"the file system went from {before / GiB:.1f} to {after / GiB:.1f} GiB without a stop",
                           after - before > 4 * GiB and journal.lines > lines and not journal.error,
@@ -182,8 +177,8 @@ class Story:
         self.screen.chapter("The pods end, the claims are deleted: volumes are destroyed, and can be recovered")
         claims = ["pg-volume", "archive", "shared"]
         names = {claim: PREFIX + self.cluster.claim(claim)["spec"]["volumeName"] for claim in claims}
-        text = self._read(self.node1)
-        last = self._journal(self.node1)
+        text = self.evidence.journal(self.node1)
+        last = self.node1.journals[-1]
         self.screen.check("the journal of three lives is whole", all(
             whole(text, journal.life, 5) for journal in [*self.node1.journals, *self.node2.journals]), last.error)
         self.screen.command("kubectl delete deployment pg web")
@@ -221,87 +216,16 @@ class Story:
         if trouble:
             self.screen.problem(f"the demo itself met with {trouble[0]}")
 
-    # --- looking
-
-    def _journal(self, member: Member) -> Journal:
-        return member.journals[-1]
-
     def _holders(self) -> set[str]:
-        """Nodes the volume is connected to."""
-        by_iqn = {member.machine.iqn: member.name for member in self.cluster.nodes}
-        return {by_iqn.get(iqn, iqn) for iqn in self.arrays.connected(self.volume)}
+        return self.evidence.holders()
 
-    def _done(self, member: Member, call: str) -> list[CallOut]:
-        """Calls of the driver on a node that ended, about the database's volume."""
-        return [found for found in self.screen.calls
-                if found.node == member.name and found.call == call and found.arguments[0].endswith(self.pv)]
-
-    def _directory(self, member: Member) -> Path:
-        found = member.directory(self.pv)
-        if found is None:
-            raise RuntimeError(f"{self.pv} has no directory on {member.name}")
-        return found
-
-    def _read(self, member: Member) -> str:
-        path = self._directory(member) / FILE
-        return path.read_text() if self.cluster.real else member.machine.read(str(path))
-
-    def _check_data(self, member: Member, lives: list[Journal]) -> None:
-        text = self._read(member)
+    def _tell_kept(self, member: Member, lives: list[Journal]) -> None:
         counted = " and ".join(f"{journal.lines}" for journal in lives)
-        self.screen.check(f"all {counted} lines of the life before are there, read on {member.name}" if len(lives) == 1 else
-                          f"all {counted} lines of both lives before are there, read on {member.name}",
-                          all(whole(text, journal.life, journal.lines) for journal in lives))
-
-    def _check_one_mkfs(self) -> None:
-        made = [argv for member in self.cluster.nodes for argv in member.tools("mkfs")]
+        what = "the life" if len(lives) == 1 else "both lives"
+        self.screen.check(f"all {counted} lines of {what} before are there, read on {member.name}",
+                          self.evidence.keeps(member, lives))
+        made = self.evidence.mkfs_runs()
         self.screen.check("mkfs ran once, when the volume was new", len(made) == 1, str(made))
-
-    def _check_file_system(self, member: Member) -> None:
-        [mount] = [found for found in member.machine.mounts if found.directory == str(self._directory(member))]
-        serial = self.arrays.volume(self.volume)[1]["serial"].lower()
-        kind = "a real xfs on a loop device" if self.cluster.real else "xfs (pretended)"
-        there = likely_mount_point(self._directory(member)) or not self.cluster.real
-        self.screen.check(f"{kind}, mounted with discard from the multipath device of serial …{serial[-8:]}",
-                          there and mount.fstype == "xfs" and mount.wwid.endswith(serial) and "discard" in mount.options,
-                          str(mount))
-
-    def _file_system_bytes(self, member: Member) -> int:
-        """Size of the file system: the kernel's word, or in the pretended form that of the superblock on the volume."""
-        if self.cluster.real:
-            found = os.statvfs(self._directory(member))
-            return found.f_blocks * found.f_frsize
-        [file] = [lun["file"] for lun in self.arrays.fabric.luns(member.machine.iqn) if lun["volume"] == self.volume]
-        with open(file, "rb") as volume:
-            magic, block, blocks = struct.unpack(">4sIQ", volume.read(16))    # sb_magicnum, sb_blocksize, sb_dblocks
-        return int(block * blocks) if magic == b"XFSB" else 0
-
-    def _comes_event(self, about: str, reason: str) -> bool:
-        return bool(self.cluster.until(lambda: self.api.events(about, reason), f"event {reason} of {about}", 5))
-
-
-class _Watch:
-    """Looks at the array all the while: `together` is each time it showed the volume to more than one node."""
-
-    def __init__(self, story: Story) -> None:
-        self._story = story
-        self._over = threading.Event()
-        self.together: list[set[str]] = []
-        self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
-
-    def __enter__(self) -> "_Watch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(10.0)
-
-    def _look(self) -> None:
-        while not self._over.wait(0.05):
-            holders: set[Any] = self._story._holders()
-            if len(holders) > 1:
-                self.together.append(holders)
 
 
 def _end(call: CallOut) -> float:

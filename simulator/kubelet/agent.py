@@ -12,7 +12,8 @@ from simulator.kubelet.driver import CallOut, Driver, DriverFailed
 from simulator.kubelet.pods import PodWorker, StartContainer, no_container
 from simulator.kubelet.volumes import Volumes, likely_mount_point
 from simulator.kubernetes import KubeApi
-from simulator.kubernetes.binder import CLAIMS, PODS, claims_of
+from simulator.kubernetes.controller import CLAIMS, PODS
+from simulator.kubernetes.protection import claims_of
 from simulator.kubernetes.store import Event
 
 Object = dict[str, Any]

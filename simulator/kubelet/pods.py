@@ -15,7 +15,7 @@ from simulator.kubelet.driver import DriverFailed
 from simulator.kubelet.options import expand_options, mount_options
 from simulator.kubelet.volumes import Volumes
 from simulator.kubernetes import KubeApi, quantity
-from simulator.kubernetes.binder import CLAIMS, PODS, PVS
+from simulator.kubernetes.controller import CLAIMS, PODS, PVS
 from simulator.kubernetes.recorder import Recorder
 from simulator.kubernetes.status import ApiError
 

@@ -1,24 +1,24 @@
 """Binder: plays what kube-controller-manager does around claims and PVs (provisioner.md 1.1).
 
-Orders provisioning by annotation, binds, copies capacity, releases, marks what nobody can delete as Failed, takes the
-protection finalizers off, and "grows" flexVolume claims the way the expand controller does: PV and condition jump, nobody
-asks the array. It deletes no volume and no PV, and it schedules nothing: `select_node` stands for the scheduler.
+Orders provisioning by annotation, binds, copies capacity, releases, marks what nobody can delete as Failed, has the
+protection finalizers taken off (protection.py), and "grows" flexVolume claims the way the expand controller does: PV and
+condition jump, nobody asks the array. It deletes no volume and no PV, and it schedules nothing: `select_node` stands for
+the scheduler.
 """
 from typing import Any
 
-from simulator.kubernetes import matching
+from simulator.kubernetes import matching, protection
 from simulator.kubernetes.admission import class_name, default_class
 from simulator.kubernetes.api import KubeApi
-from simulator.kubernetes.controller import Controller
+from simulator.kubernetes.controller import CLAIMS, CLASSES, PODS, PVS, Controller
+from simulator.kubernetes.protection import claims_of
 from simulator.kubernetes.recorder import Recorder
 from simulator.kubernetes.store import Event, Key
 
 Object = dict[str, Any]
-CLAIMS, PVS, CLASSES, PODS = "persistentvolumeclaims", "persistentvolumes", "storageclasses", "pods"
 COMPLETED = "pv.kubernetes.io/bind-completed"
 BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
-PVC_PROTECTION, PV_PROTECTION = "kubernetes.io/pvc-protection", "kubernetes.io/pv-protection"
 
 
 class Binder(Controller):
@@ -100,7 +100,7 @@ class Binder(Controller):
             self._sync_unbound(found)
 
     def _sync_unbound(self, claim: Object) -> None:
-        if self._unprotect_claim(claim):
+        if protection.release_claim(self, claim):
             return
         if self.api.version.retroactive_default_class and class_name(claim) is None:
             if name := default_class(self.api.store):
@@ -178,7 +178,7 @@ class Binder(Controller):
             self.put(CLAIMS, {**claim, "status": status}, status=True)
 
     def _sync_bound(self, claim: Object) -> None:
-        if self._unprotect_claim(claim):
+        if protection.release_claim(self, claim):
             return
         pv = self.get(PVS, ("", claim["spec"].get("volumeName") or ""))
         if pv is None or not matching.refers_to(pv, claim):
@@ -207,7 +207,7 @@ class Binder(Controller):
                                     "Require file system resize of volume on node")
 
     def _sync_volume(self, pv: Object) -> None:
-        if self._unprotect_volume(pv):
+        if protection.release_volume(self, pv):
             return
         claim_ref = pv["spec"].get("claimRef")
         if claim_ref is None or not claim_ref.get("uid"):
@@ -254,38 +254,6 @@ class Binder(Controller):
             return pv
         return self.put(PVS, {**pv, "status": {"phase": phase, **({"message": message} if message else {})}},
                         status=True)
-
-    # --- the protection controllers
-
-    def _unprotect_claim(self, claim: Object) -> bool:
-        """Take the finalizer off a deleted claim that no pod uses; whether the claim is gone by that."""
-        finalizers = claim["metadata"].get("finalizers") or []
-        if not claim["metadata"].get("deletionTimestamp") or PVC_PROTECTION not in finalizers or self._used(claim):
-            return False
-        left = [finalizer for finalizer in finalizers if finalizer != PVC_PROTECTION]
-        self.put(CLAIMS, {**claim, "metadata": {**claim["metadata"], "finalizers": left}})
-        return True
-
-    def _used(self, claim: Object) -> bool:
-        namespace, name = _key(claim)
-        return any(name in claims_of(pod) and pod["spec"].get("nodeName")
-                   and pod["status"].get("phase") not in ("Succeeded", "Failed")
-                   for pod in self.api.objects(PODS, namespace))
-
-    def _unprotect_volume(self, pv: Object) -> bool:
-        finalizers = pv["metadata"].get("finalizers") or []
-        if (not pv["metadata"].get("deletionTimestamp") or PV_PROTECTION not in finalizers
-                or pv["status"]["phase"] == "Bound"):
-            return False
-        left = [finalizer for finalizer in finalizers if finalizer != PV_PROTECTION]
-        self.put(PVS, {**pv, "metadata": {**pv["metadata"], "finalizers": left}})
-        return True
-
-
-def claims_of(pod: Object) -> list[str]:
-    """Names of the claims a pod uses."""
-    volumes = pod["spec"].get("volumes") or []
-    return [volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume]
 
 
 def _annotations(found: Object) -> dict[str, str]:

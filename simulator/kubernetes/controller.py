@@ -9,6 +9,8 @@ from simulator.kubernetes.resources import BY_PLURAL
 from simulator.kubernetes.status import ApiError
 from simulator.kubernetes.store import Event, Key
 
+CLAIMS, PVS, CLASSES, PODS = "persistentvolumeclaims", "persistentvolumes", "storageclasses", "pods"
+
 Work = tuple[str, Key]                   # plural, key
 
 

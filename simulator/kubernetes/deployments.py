@@ -7,8 +7,8 @@ controller. No ReplicaSets, no roll-outs, no resources.
 """
 from typing import Any
 
-from simulator.kubernetes.binder import CLAIMS, PODS, claims_of
-from simulator.kubernetes.controller import Controller
+from simulator.kubernetes.controller import CLAIMS, PODS, Controller
+from simulator.kubernetes.protection import claims_of
 from simulator.kubernetes.store import Event, Key
 
 DEPLOYMENTS, NODES = "deployments", "nodes"

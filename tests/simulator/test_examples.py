@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from simulator.kubernetes import KubeApi
-from simulator.kubernetes.binder import claims_of
+from simulator.kubernetes.protection import claims_of
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))

@@ -13,7 +13,7 @@ from simulator.kubelet import CallOut, Driver, DriverFailed, Kubelet
 from simulator.kubelet.driver import parse
 from simulator.kubelet.options import mount_options
 from simulator.kubernetes import Binder, KubeApi
-from simulator.kubernetes.binder import CLAIMS, PODS
+from simulator.kubernetes.controller import CLAIMS, PODS
 from tests.simulator.kubeclient import claim, provisioned, storage_class
 
 DRIVER = """#!/bin/sh

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.kubernetes import Binder, KubeApi, quantity
-from simulator.kubernetes.binder import CLAIMS, CLASSES, PVS
+from simulator.kubernetes.controller import CLAIMS, CLASSES, PVS
 from tests.simulator.kubeclient import claim, provisioned, pv, storage_class
 
 BETA, GA = "volume.beta.kubernetes.io/storage-provisioner", "volume.kubernetes.io/storage-provisioner"
