@@ -8,8 +8,9 @@ Answers that are no success raise refusals.Declined instead of the library's Pur
 need not import the library; no answer raises Unreachable, a token that is not accepted TokenRefused.
 """
 
+import builtins
 import json
-import sys
+from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any
 
@@ -19,30 +20,31 @@ from arrays.login import Login, Logins, newest, number
 from arrays.refusals import Declined
 
 
-def _import_purestorage() -> Any:
-    """Import the library without what it imports for sending requests, which is done here in another way.
+def _load_purestorage() -> dict[str, Any]:
+    """The library's names, loaded without what it imports for sending requests, which is done here in another way.
 
     It wants `requests`, which takes a call-out of the driver longer than all else together, and LooseVersion of
-    `distutils`, which Python 3.12 no longer has and of which setuptools' stand-in takes 100 ms. Both are empty modules
-    to it. Nobody else sees them or a library made so: a later `import purestorage` is the whole one.
+    `distutils`, which Python 3.12 no longer has and of which setuptools' stand-in takes 100 ms. This copy of it, and
+    nobody else, gets empty modules for them: whoever says `import purestorage` has the library as it is.
     """
-    if "purestorage" in sys.modules:
-        from purestorage import purestorage
-        return purestorage
-    empty = [name for name in ("distutils", "distutils.version", "requests") if name not in sys.modules]
-    for name in empty:
-        sys.modules[name] = ModuleType(name)
-        vars(sys.modules[name])["LooseVersion"] = str
-    try:
-        from purestorage import purestorage
-        return purestorage
-    finally:
-        for name in (*empty, "purestorage", "purestorage.purestorage"):
-            sys.modules.pop(name, None)
+    empty = {name: ModuleType(name) for name in ("requests", "distutils.version")}
+    vars(empty["distutils.version"])["LooseVersion"] = str
+
+    def import_for_it(name: str, *rest: Any) -> Any:
+        return empty.get(name) or __import__(name, *rest)
+
+    package = PathFinder.find_spec("purestorage")
+    if package is None:
+        raise ImportError("purestorage is not installed", name="purestorage")
+    module = PathFinder.find_spec("purestorage.purestorage", package.submodule_search_locations)
+    names: dict[str, Any] = {"__name__": f"{__name__}.library",
+                             "__builtins__": {**vars(builtins), "__import__": import_for_it}}
+    exec(module.loader.get_code("purestorage.purestorage"), names)      # type: ignore[union-attr]
+    return names
 
 
-_library = _import_purestorage()
-_FlashArray: Any = _library.FlashArray
+_library = _load_purestorage()
+_FlashArray: Any = _library["FlashArray"]
 
 OLDEST = "1.7"              # every feature used without asking for a version is in REST 1.7
 JSON = {"Content-Type": "application/json"}
@@ -81,7 +83,7 @@ class PurestorageSession(_FlashArray):      # type: ignore[misc]  # the library 
         if answer.status != 200:
             raise self._declined(answer)
         found = content(answer, self._door.who)
-        wrapped = _library.ResponseList(found) if isinstance(found, list) else _library.ResponseDict(found)
+        wrapped = _library["ResponseList"](found) if isinstance(found, list) else _library["ResponseDict"](found)
         wrapped.headers = answer.headers
         return wrapped
 
