@@ -48,6 +48,7 @@ class Machine:
         self.commands: list[Command] = []
         self.sysfs_writes: list[SysfsWrite] = []
         self.running = False
+        self.look: Callable[[], None] = lambda: None                # see what the arrays show now
         self.every_poll: Sequence[Callable[[], None]] = ()
         self.let_go: Callable[[Disk], None] = lambda disk: None     # told when the last user of a disk closed it
         self.events = Events(self.failed)
@@ -120,6 +121,7 @@ class Machine:
         def locked(text: str) -> None:
             with self.lock:
                 self.sysfs_writes.append(SysfsWrite(path, text))
+                self.look()
                 act(text)
                 self.changed.notify_all()
         self.events.make(self.tree.at(path), locked)

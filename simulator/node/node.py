@@ -29,7 +29,7 @@ from simulator.node.multipath_tools import SOCKET, MultipathdSocket, MultipathTo
 from simulator.node.multipathd import Multipathd
 from simulator.node.records import Records
 from simulator.node.scsi import Scsi
-from simulator.node.server import CONTROL, Client, Server, address_of, install
+from simulator.node.server import CONTROL, Client, Server, address_of, hide, install
 from simulator.node.sessions import Sessions
 from simulator.node.settings import Faults, Settings
 from simulator.node.views import MapInfo, MountInfo, PathInfo, SessionInfo
@@ -69,7 +69,7 @@ class PretendNode:
         self._strangers = Strangers(self._machine, self._scsi, self._arrays, self._sessions, self._multipathd,
                                     self._form.mounts.entries)
         self._strangers.tools = self._tools = self._table()
-        self._machine.every_poll = [self._poll]
+        self._machine.look, self._machine.every_poll = self._refresh, [self._poll]
 
     def _make_form(self, address: str) -> Form:
         if self.real:
@@ -175,9 +175,6 @@ class PretendNode:
         client.answer(status, "".join(call.out), "".join(call.err))
 
     def _run(self, call: Call) -> int:
-        if self._machine.settings.multipathd == "absent" and call.tool.startswith("multipath"):
-            call.complain(f"{call.tool}: not found")
-            return 127
         if (status := self._machine.faults.fail.get(call.tool)) is not None and "fsck" not in call.tool:
             return status
         try:
@@ -205,6 +202,7 @@ class PretendNode:
     def _poll(self) -> None:
         self._refresh()
         self._multipathd_socket.follow()
+        hide(str(self.bin), ["multipath", "multipathd"], self.settings.multipathd == "absent")
 
     def _refresh(self) -> None:
         if not self._machine.running:

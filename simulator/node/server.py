@@ -93,6 +93,16 @@ def install(directory: str, binaries: str, tools: list[str]) -> None:
         os.symlink(".tool", f"{binaries}/{name}")
 
 
+def hide(binaries: str, tools: list[str], hidden: bool) -> None:
+    """Let executables be missing, or be there again."""
+    for name in tools:
+        link = f"{binaries}/{name}"
+        if hidden and os.path.lexists(link):
+            os.unlink(link)
+        elif not hidden and not os.path.lexists(link):
+            os.symlink(".tool", link)
+
+
 class Client:
     """One connection of an executable."""
 
