@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 PAUSE = 0.05                             # seconds between two lines
-LAST_WORDS = 1.2                         # seconds it goes on after SIGTERM
+LAST_WORDS = 0.5                         # seconds it goes on after SIGTERM
 FILE = "journal"
 
 
@@ -20,12 +20,17 @@ class Disk(Protocol):
 
 
 class Journal:
-    """One life of the journal; `lines` of it are known to be on the volume. `error` is why it ended by itself."""
+    """One life of the journal; `lines` of it are known to be on the volume, `error` is why it ended by itself.
+
+    While `may_end` is cleared SIGTERM does not end it, until its grace period is over.
+    """
 
     def __init__(self, life: str, directory: Path, disk: Disk) -> None:
         self.life = life
         self.lines = 0
         self.error = ""
+        self.may_end = threading.Event()
+        self.may_end.set()
         self._path = str(directory / FILE)
         self._disk = disk
         self._stop = threading.Event()
@@ -34,12 +39,14 @@ class Journal:
 
     def stop(self, grace: float) -> None:
         """SIGTERM: it writes on for a while, then ends."""
-        self._stop.wait(min(LAST_WORDS, grace))
+        if self.may_end.wait(grace):
+            self._stop.wait(min(LAST_WORDS, grace))
         self.kill()
 
     def kill(self) -> None:
         """It ends now."""
         self._stop.set()
+        self.may_end.set()
         self._thread.join(10.0)
 
     def _write(self) -> None:
