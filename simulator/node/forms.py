@@ -90,7 +90,7 @@ class RealForm:
         if reason := loops.why_not():
             raise OSError(f"a node in its real form is not possible here: {reason}")
         self._machine, self._address, self._binaries = machine, address, f"{directory}/bin"
-        self.nodes = loops.LoopNodes(machine.tree, address_of(directory).lstrip("\0"))
+        self.nodes = loops.LoopNodes(machine.tree, loops.tag_of(address_of(directory)))
         self.mounts = RealMounts(machine, disks)
         self.pods = RealPods()
 

@@ -232,14 +232,22 @@ def lazily(directory: str) -> None:
                    env={"PATH": SYSTEM_PATH, "LC_ALL": "C"})
 
 
+def tag_of(address: str) -> str:
+    """What the loops of a node are marked with: its address, and the network namespace in which that is one."""
+    return f"{address.removeprefix(chr(0))}@{os.stat('/proc/self/ns/net').st_ino}"
+
+
 def clean_up() -> list[str]:
     """Remove the loops and mounts of nodes whose process is gone; returns what was removed.
 
-    Only devices that carry the address of a pretend node are looked at, and only if nothing listens there any more.
+    Only devices that carry the address of a pretend node are looked at, and only if nothing listens there any more. An
+    abstract socket is seen in its own network namespace only, so those of other namespaces are left alone.
     """
     removed = []
+    here = tag_of("")
     for loop, _, tag in list(loops()):
-        if tag.startswith(TAG) and not answers("\0" + tag + CONTROL):
+        address = tag.removesuffix(here)
+        if tag.startswith(TAG) and address != tag and not answers("\0" + address + CONTROL):
             fence(number(loop))
             resize(loop, DEAD_SIZE)
             unmount([number(loop)])

@@ -6,7 +6,8 @@ waits while the device's I/O waits, and refuses what only it can know:
 * Both nodes share one kernel. A volume mounted read-write by one node is locked (flock on its file), and a second
   node's mount is refused with an alarm: real machines would mount it, and destroy it.
 * xfs refuses a UUID that is mounted already. On real machines another node's mount is no reason, so `nouuid` is added
-  when only other nodes have it mounted: a dead node's, or a clone's. Within one node the kernel's refusal stands.
+  unless this node has it mounted: it may be a dead node's, or a clone's, in a mount namespace that cannot be seen from
+  here. Within one node the kernel's refusal stands.
 * There is no NFS server: an export is the simulator's directory, bound in place. The node's mountinfo says nfs.
 
 /proc/self/mountinfo below the root is the kernel's table with those NFS lines changed; it is rewritten after each tool,
@@ -205,7 +206,7 @@ class RealTools:
         own = {each.number for each in self._mounts.own_disks()}
         if disk.file:
             shut_down_others(disk, own)
-        extra = ["-o", "nouuid"] if disk.file and "nouuid" not in chosen and mounted_elsewhere(disk, own) else []
+        extra = ["-o", "nouuid"] if disk.file and "nouuid" not in chosen and may_be_elsewhere(disk, own) else []
         status = self._run(call, [self.real("mount"), *extra, *call.argv[1:]])
         if status:
             self._mounts.show()                       # lets the lock go unless it is mounted elsewhere on this node
@@ -295,15 +296,15 @@ def shut_down_others(disk: Disk, own: set[str]) -> None:
                 loops.resize(loop, loops.DEAD_SIZE)
 
 
-def mounted_elsewhere(disk: Disk, own: set[str]) -> bool:
-    """Whether the xfs on the disk has the UUID of one that is mounted, but not on this node."""
+def may_be_elsewhere(disk: Disk, own: set[str]) -> bool:
+    """Whether there is an xfs on the disk whose UUID this node does not have mounted: another one may have."""
     assert disk.file
     with opened(disk.file, os.O_RDONLY) as fd:
         mine = {mark.uuid for mark in signatures(fd) if mark.kind == "xfs"}
-    theirs, ours = set(), set()
+    ours = set()
     backing = {loops.number(loop): file for loop, file, _ in loops.loops()} if mine else {}
     for each in loops.mounted() if mine else ():
-        if each.fstype == "xfs" and (file := backing.get(each.device)) and os.path.exists(file):
+        if each.device in own and each.fstype == "xfs" and (file := backing.get(each.device)) and os.path.exists(file):
             with opened(file, os.O_RDONLY) as fd:
-                (ours if each.device in own else theirs).update(mark.uuid for mark in signatures(fd))
-    return bool(mine & theirs) and not mine & ours
+                ours.update(mark.uuid for mark in signatures(fd))
+    return bool(mine) and not mine & ours
