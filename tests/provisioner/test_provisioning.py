@@ -176,8 +176,9 @@ def test_a_new_token_is_used_without_a_restart(cluster: Cluster, fa1: FlashArray
     with cluster.provisioner():
         cluster.claim("before")
         cluster.bound("before")
-        fa1.state.sessions.users[0].token = "b526a4c6-18b0-a8c9-1afa-3499293574bb"
-        fa1.expire_sessions()
+        old = fa1.token
+        fa1.add_user("another", "secret")
+        fa1.state.sessions.revoke(old)
         cluster.claim("after", selector={"matchLabels": {"env": "dev"}})
         cluster.event("ProvisioningFailed", "after", "token")
         cluster.write_fleet()
