@@ -1,6 +1,7 @@
 """What the clients of both products share: a session made when first needed, and refusals that say what was asked."""
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -22,7 +23,7 @@ S = TypeVar("S", bound=Session)
 T = TypeVar("T")
 
 
-class Client(Generic[S]):
+class Client(ABC, Generic[S]):
     """One array of the fleet; may be shared by threads. Making one costs nothing: the first call connects and logs in.
 
     Times are in seconds: to connect, and for each piece of an answer.
@@ -58,9 +59,9 @@ class Client(Generic[S]):
         if session is not None:
             session.close()
 
+    @abstractmethod
     def _session_over(self, door: "Door") -> S:
         """A session that speaks this product's REST through `door`."""
-        raise TypeError(f"{type(self).__name__} does not say which session it uses")
 
     def _rest(self) -> S:
         session = self._session

@@ -41,6 +41,8 @@ class Hosts(Calls):
         check_host_name(name)
         if not (iqns or wwns):
             raise ConfigError(f"host {name}: this node has no initiator, so no volume can be connected to it")
+        if (usual := self._host(name)) and _has_all(usual, (*iqns, *wwns)):
+            return usual                # what each mount but a node's first meets: no list of all hosts for that
         for _ in range(RACES):
             known = self.hosts()
             if found := _with_initiators(known, (*iqns, *wwns)):
@@ -56,15 +58,20 @@ class Hosts(Calls):
                     raise
         raise Busy(f"host {name} on {self.who}", "others make and remove it at the same time")
 
+    def _host(self, name: str) -> Host | None:
+        try:
+            return records.host(self._ask("look at", f"host {name}", lambda rest: rest.get_host(name)))
+        except NotFound:
+            return None
+
     def _is_blank(self, host: Host) -> bool:
         """Whether a host stands for nobody yet: an attempt to make it was cut short."""
         return not host.initiators and not self.host_connections(host.name)
 
     def _completed(self, host: Host, name: str, iqns: Collection[str], wwns: Collection[str]) -> Host:
         """The host with the initiators it lacks added, if it is the one we made; a foreign one is used as it is."""
-        have = {_plain(initiator) for initiator in host.initiators}
-        new_iqns = [iqn for iqn in iqns if _plain(iqn) not in have]
-        new_wwns = [wwn for wwn in wwns if _plain(wwn) not in have]
+        new_iqns = [iqn for iqn in iqns if not _has_all(host, [iqn])]
+        new_wwns = [wwn for wwn in wwns if not _has_all(host, [wwn])]
         ours = same(host.name, name) or same(host.name, _marked(name, (*iqns, *wwns)))
         return self._add(host, new_iqns, new_wwns) if ours and (new_iqns or new_wwns) else host
 
@@ -137,6 +144,10 @@ class Hosts(Calls):
 
     def _missing(self, host: str, volume: str, refused: NotFound) -> NotFound:
         return NotFound(self.who, f"host {host}" if is_about_host(refused) else f"volume {volume}", refused.text)
+
+
+def _has_all(host: Host, initiators: Iterable[str]) -> bool:
+    return set(map(_plain, initiators)) <= set(map(_plain, host.initiators))
 
 
 def _with_initiators(hosts: Iterable[Host], initiators: Iterable[str]) -> Host | None:

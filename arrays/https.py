@@ -26,6 +26,8 @@ CONNECTIONS = 32            # at one time to one array; a further thread waits f
 PAUSE = 0.25                # seconds before the one repeat of a safe call
 USER_AGENT = "pure-flex"
 
+_OTHER_NAME = (62, 64)      # X509_V_ERR_HOSTNAME_MISMATCH and …_IP_ADDRESS_MISMATCH of OpenSSL's x509_vfy.h
+
 
 class Answer(NamedTuple):
     """What came back, whatever its status; `headers` are found in any case."""
@@ -126,7 +128,7 @@ class Door:
             connection.connect()
         except (OSError, UnicodeError) as error:        # a name with an overlong part is a UnicodeError
             connection.close()
-            if isinstance(error, ssl.SSLError):
+            if isinstance(error, ssl.SSLCertVerificationError):
                 self.close()            # the CA file may be put right meanwhile: read it anew next time
             raise Unreachable(self.who, self._why_not_connected(error)) from error
         connection.sock.settimeout(self._read_timeout)
@@ -155,9 +157,14 @@ class Door:
     # What an operator should know about a request that got no answer
 
     def _why_not_connected(self, error: Exception) -> str:
+        if isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in _OTHER_NAME:
+            return (f"the certificate of {self.endpoint} is for another name: let MgmtEndPoint in pure.json be one that "
+                    "is in the certificate, or give the array a certificate for this one")
         if isinstance(error, ssl.SSLCertVerificationError):
             return (f"the certificate of {self.endpoint} is not accepted ({error.verify_message}): let VerifyTLS in "
                     "pure.json name the CA file it was signed with")
+        if _is_lost(error) and not isinstance(error, ConnectionRefusedError):
+            return f"{self.endpoint} broke the connection off: is the array restarting?"
         if isinstance(error, ssl.SSLError):
             return f"no TLS with {self.endpoint}: {error.reason or error}"
         if isinstance(error, (socket.gaierror, UnicodeError)):
@@ -201,4 +208,4 @@ def _is_quiet(sock: socket.socket) -> bool:
 
 def _is_lost(error: object) -> bool:
     """Whether the connection could not be made or broke off, so that a new one may do better."""
-    return isinstance(error, (ConnectionError, HTTPException)) and not isinstance(error, TimeoutError)
+    return isinstance(error, (ConnectionError, HTTPException, ssl.SSLEOFError, ssl.SSLZeroReturnError))

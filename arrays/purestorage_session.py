@@ -10,6 +10,7 @@ need not import the library; no answer raises Unreachable, a token that is not a
 
 import builtins
 import json
+import sys
 from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any
@@ -33,13 +34,12 @@ def _load_purestorage() -> dict[str, Any]:
     def import_for_it(name: str, *rest: Any) -> Any:
         return empty.get(name) or __import__(name, *rest)
 
-    package = PathFinder.find_spec("purestorage")
-    if package is None:
+    module = PathFinder.find_spec("purestorage.purestorage", [f"{place}/purestorage" for place in sys.path])
+    if module is None or module.loader is None:
         raise ImportError("purestorage is not installed", name="purestorage")
-    module = PathFinder.find_spec("purestorage.purestorage", package.submodule_search_locations)
     names: dict[str, Any] = {"__name__": f"{__name__}.library",
                              "__builtins__": {**vars(builtins), "__import__": import_for_it}}
-    exec(module.loader.get_code("purestorage.purestorage"), names)      # type: ignore[union-attr]
+    exec(module.loader.get_code(module.name), names)        # type: ignore[attr-defined]  # all file loaders have it
     return names
 
 

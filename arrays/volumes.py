@@ -101,33 +101,24 @@ class Volumes(Calls):
         try:
             return records.volume(self._ask("create", thing, lambda rest: rest.copy_volume(source, name)))
         except NotFound as refused:
-            if found := self.find_volume(name, pending=True):
-                return self._copy_of(origin, found)
-            raise NotFound(self.who, f"volume or snapshot {source}", refused.text) from None
+            missing = NotFound(self.who, f"volume or snapshot {source}", refused.text)
+            found = self._left_behind(name, missing)
         except Refused as refused:
-            return self._copy_of(origin, self._left_behind(name, refused))
-
-    def _copy_of(self, origin: str, found: Volume) -> Volume:
-        thing = f"volume {found.name}"
-        if found.destroyed:
-            raise self._destroyed(found, "create")
+            found = self._left_behind(name, refused)
         if not same(found.source, origin):
             raise VolumeDiffers(self.who, thing, f"a copy of {origin}",
                                 f"a copy of {found.source}" if found.source else "no source")
         return found
 
     def _left_behind(self, name: str, refused: Refused) -> Volume:
-        """The live volume that is why an array refused to make one; what else it refused for is raised again."""
+        """The live volume that is why an array refused to make one; what else it refused for is raised."""
         found = self.find_volume(name, pending=True)
         if found is None:
             raise refused
         if found.destroyed:
-            raise self._destroyed(found, "create")
+            raise Refused(self.who, f"create volume {name}", "a destroyed volume keeps that name for "
+                          f"{span(found.time_remaining)} more: recover or eradicate it on the array")
         return found
-
-    def _destroyed(self, found: Volume, verb: str) -> Refused:
-        return Refused(self.who, f"{verb} volume {found.name}", "a destroyed volume keeps that name for "
-                       f"{span(found.time_remaining)} more: recover or eradicate it on the array")
 
     # Changing
 

@@ -31,8 +31,9 @@ class Asked(NamedTuple):
 
 
 @contextmanager
-def serving(answer: Callable[[Asked], Odd], tls: bool = True) -> Iterator[str]:
-    """Serve `answer` on 127.0.0.1 with a certificate nobody trusts; yields the endpoint."""
+def serving(answer: Callable[[Asked], Odd], *, tls: bool = True, ca: trustme.CA | None = None,
+            name: str = "127.0.0.1") -> Iterator[str]:
+    """Serve `answer` on 127.0.0.1 with a certificate of `ca` (None: one nobody trusts) for `name`; yields the endpoint."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -64,7 +65,7 @@ def serving(answer: Callable[[Asked], Odd], tls: bool = True) -> Iterator[str]:
     server: socketserver.BaseServer = Server(("127.0.0.1", 0), Handler)
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+        (ca or trustme.CA()).issue_cert(name).configure_cert(context)
         server.socket = context.wrap_socket(server.socket, server_side=True)    # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

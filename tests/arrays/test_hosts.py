@@ -34,6 +34,13 @@ def test_a_host_is_made_once(pretend: PretendArray, array: FlashArray) -> None:
     assert creations(pretend) == 1
 
 
+def test_the_usual_mount_does_not_list_all_hosts(pretend: PretendArray, array: FlashArray) -> None:
+    array.ensure_host("node1", iqns=[IQN])
+    pretend.clear_requests()
+    array.ensure_host("node1", iqns=[IQN])
+    assert [(request.method, request.path) for request in pretend.requests] == [("GET", "host/node1")]
+
+
 @pytest.mark.parametrize("written", [IQN, IQN.replace("c4ddd", "C4DDD")])
 def test_the_host_with_our_initiator_is_ours_whatever_its_name(pretend: PretendArray, array: FlashArray,
                                                                written: str) -> None:

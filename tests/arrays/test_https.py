@@ -4,6 +4,7 @@ import logging
 import shutil
 import socket
 import ssl
+import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +90,36 @@ def test_what_listens_speaks_no_tls() -> None:
     assert why(error).startswith(f"no TLS with {endpoint}: ")
 
 
+def test_the_connection_is_broken_off_at_once() -> None:
+    """An array that restarts takes connections and drops them; a call that changes nothing comes back once."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken: list[object] = []
+
+        def drop() -> None:
+            for _ in range(2):
+                connection, peer = server.accept()
+                taken.append(peer)
+                connection.close()
+
+        thread = threading.Thread(target=drop)
+        thread.start()
+        with pytest.raises(Unreachable) as error:
+            door(f"127.0.0.1:{server.getsockname()[1]}").ask("GET", "/")
+        thread.join()
+    assert why(error).endswith("broke the connection off: is the array restarting?") and len(taken) == 2
+
+
+def test_a_name_that_is_none() -> None:
+    with pytest.raises(Unreachable, match="cannot be resolved"):
+        door("x" * 64 + ".example.com").ask("GET", "/")
+
+
+def test_no_way_there() -> None:
+    """Nobody can connect to the broadcast address."""
+    with pytest.raises(Unreachable, match="no connection to 255.255.255.255"):
+        door("255.255.255.255", connect=0.2).ask("GET", "/")
+
+
 def test_the_answer_breaks_off() -> None:
     with serving(lambda asked: Odd(body=b"half", length=8)) as endpoint:
         with pytest.raises(Unreachable) as error:
@@ -138,6 +169,17 @@ def test_a_certificate_of_somebody_else_is_not_accepted(sim: Simulator) -> None:
         assert "is not accepted (unable to get local issuer certificate): let VerifyTLS in pure.json name" in why(error)
         with pytest.raises(Unreachable, match="is not accepted"):
             door(endpoint, True).ask("GET", "/")
+
+
+@pytest.mark.parametrize("name", ["array.example.com", "192.0.2.1"])
+def test_a_certificate_for_another_name_is_said_to_be_one(tmp_path: Path, name: str) -> None:
+    """Arrays come with certificates that do not name their address."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(f"{tmp_path}/ca.pem")
+    with serving(lambda asked: Odd(), ca=ca, name=name) as endpoint:
+        with pytest.raises(Unreachable) as error:
+            door(endpoint, f"{tmp_path}/ca.pem").ask("GET", "/")
+    assert why(error).startswith(f"the certificate of {endpoint} is for another name: let MgmtEndPoint in pure.json be")
 
 
 def test_a_ca_file_put_right_is_read_without_a_restart(sim: Simulator, pretend: PretendArray, tmp_path: Path) -> None:
@@ -213,6 +255,13 @@ def test_one_connection_serves_many_calls() -> None:
         way.close()
         second = way.ask("POST", "/").text
     assert len(first) == 1 and second not in first
+
+
+def test_an_array_that_closes_after_each_answer_is_served_too() -> None:
+    headers = (("Content-Type", "text/plain"), ("Connection", "close"))
+    with serving(lambda asked: Odd(headers=headers, body=str(asked.port).encode())) as endpoint:
+        way = door(endpoint)
+        assert len({way.ask("POST", "/").text for _ in range(3)}) == 3
 
 
 def test_a_connection_the_array_closed_meanwhile_is_made_anew(sim: Simulator, pretend: PretendArray) -> None:

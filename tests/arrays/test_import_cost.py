@@ -58,6 +58,12 @@ def test_the_library_is_whole_for_who_else_imports_it() -> None:
         imported(order)
 
 
+def test_a_machine_without_the_library_is_told_so() -> None:
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+                           "import arrays.purestorage_session"], capture_output=True, text=True)
+    assert done.stderr.strip().endswith("ImportError: purestorage is not installed")
+
+
 def test_the_sessions_warn_nobody() -> None:
     """Two warnings of the library's age come up with it: invalid escapes and, where it is found, distutils."""
     imported("from arrays.purestorage_session import PurestorageSession", "-W", "error::DeprecationWarning:arrays")

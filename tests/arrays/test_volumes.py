@@ -256,6 +256,7 @@ def test_a_destroyed_clone_is_left_to_the_caller(array: FlashArray) -> None:
         with pytest.raises(Refused, match="a destroyed volume keeps that name"):
             array.clone_volume("origin", NAME)
         array.destroy_volume("origin")          # the second time the source is missing as well
+        array.eradicate_volume("origin")
 
 
 # The end of a volume
