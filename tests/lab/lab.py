@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.lab.guest import build, dependencies, wires
@@ -32,8 +32,11 @@ SCRATCH = 40 << 30                           # bytes of the arrays' disk; a spar
 class Lab:
     """All machines of a run; a context manager that leaves nothing behind."""
 
-    def __init__(self, nodes: int = 2, memory: int = 1024, kept: bool = False) -> None:
-        """`kept`: the guests stay when this process ends, and are found again by the next (for work on the tests)."""
+    def __init__(self, nodes: int = 2, memory: int = 1024, kept: bool = False,
+                 extra: Sequence[Disk] = ()) -> None:
+        """`kept`: the guests stay when this process ends, and are found again by the next (for work on the
+        tests); `extra`: further disks of the nodes, /dev/vdc and on.
+        """
         image = build.image()
         self.kept = kept
         self.directory = KEPT if kept else Path(tempfile.mkdtemp(prefix="pure-flex-lab-"))
@@ -47,7 +50,7 @@ class Lab:
             os.truncate(scratch, SCRATCH)
         self.arrays = Guest("arrays", image, self.directory / "arrays", wires.hub_side(self.directory, names),
                             (deps, Disk(scratch, read_only=False)), memory=memory, outlives=kept)
-        self.nodes = [Guest(name, image, self.directory / name, wires.spoke_side(self.directory, name, n), (deps,),
+        self.nodes = [Guest(name, image, self.directory / name, wires.spoke_side(self.directory, name, n), (deps, *extra),
                             memory=memory, outlives=kept) for n, name in enumerate(names, 1)]
         self.seconds: dict[str, float] = {}
         self.after_boot: Callable[[Node], None] = Node.prepare
@@ -80,9 +83,9 @@ class Lab:
     def start(self) -> None:
         """Switch all on, give them code and addresses."""
         began = time.monotonic()
-        for guest in self.guests:
+        for guest in [*self.nodes, self.arrays]:
             guest.start()
-            guest.qmp("query-status")        # its sockets exist now, for the next guest to connect to
+            guest.qmp("query-status")        # its sockets exist now, for the arrays' hubs to connect to
         for guest in self.guests:
             guest.wait()
         self.seconds["boot"] = time.monotonic() - began

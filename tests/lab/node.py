@@ -145,7 +145,8 @@ class Node:
     def flex(self, *argv: str, env: Mapping[str, str] | None = None, timeout: float = CALL_TIMEOUT) -> Answer:
         """One call-out as kubelet makes it: both streams together must be one JSON object."""
         began = time.monotonic()
-        done = self.guest.run(*self._before, f"{PLUGIN}/flex", *argv, env={**self._env, **(env or {})}, timeout=timeout, allow=None)
+        done = self.guest.run(*self._before, f"{PLUGIN}/flex", *argv, env={**self._env, **(env or {})}, timeout=timeout,
+                              allow=None)
         seconds = time.monotonic() - began
         try:
             whole = json.loads(done.text)

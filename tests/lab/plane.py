@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Sequence
 
 from simulator.planes import FilePlane
-from tests.lab.inside import lio
+from tests.lab.inside import fcoe, lio
 
 
 class LioPlane(FilePlane):
@@ -18,6 +18,7 @@ class LioPlane(FilePlane):
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         super().__init__(directory)
         self._groups: dict[str, lio.Group] = {}
+        self._fc: dict[str, list[lio.Group]] = {}
         self._devices: dict[str, lio.Device] = {}
         lio.load()
 
@@ -27,6 +28,13 @@ class LioPlane(FilePlane):
         for portal in portals:
             group.portal(portal, True)
         group.enable()
+
+    def open_fc(self, array: str, wwpns: Sequence[str], initiators: Sequence[str]) -> None:
+        """The array's FC ports; a port must know an initiator before that one's link comes up (node-attach.md 1.4)."""
+        self._fc[array] = [fcoe.target(wwpn) for wwpn in wwpns]
+        for group in self._fc[array]:
+            for initiator in initiators:
+                group.know(initiator)
 
     def portal(self, array: str, portal: str, state: str) -> None:
         lio.firewall(portal, state == "dark")
@@ -54,11 +62,16 @@ class LioPlane(FilePlane):
         if serial not in self._devices:
             self._devices[serial] = lio.Device(str(self.file(serial)), serial)
             self.activity()                  # what the loop device counts from here on belongs to this volume
-        self._groups[array].show(initiator, lun, self._devices[serial])
+        for group in self._groups_of(array, initiator):
+            group.show(_name(initiator), lun, self._devices[serial])
 
     def hide(self, array: str, initiator: str, lun: int, serial: str) -> None:
         super().hide(array, initiator, lun, serial)
-        self._groups[array].hide(initiator, lun, self._devices[serial])
+        for group in self._groups_of(array, initiator):
+            group.hide(_name(initiator), lun, self._devices[serial])
+
+    def _groups_of(self, array: str, initiator: str) -> list[lio.Group]:
+        return [self._groups[array]] if initiator.startswith("iqn.") else self._fc[array]
 
     def create_export(self, blade: str, name: str) -> str | None:
         """A directory that the NFS server shows as server:/<name>; who may mount it is in the export rules."""
@@ -69,3 +82,11 @@ class LioPlane(FilePlane):
 
     def remove_export(self, blade: str, name: str) -> None:
         shutil.rmtree(self.directory / "exports" / name, ignore_errors=True)
+
+
+def _name(initiator: str) -> str:
+    """An initiator as LIO's access lists are named: IQNs as they are, WWNs in pairs with colons."""
+    if initiator.startswith("iqn."):
+        return initiator
+    digits = initiator.replace(":", "").lower()
+    return ":".join(digits[at:at + 2] for at in range(0, 16, 2))

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import shutil
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -23,6 +24,20 @@ def disk() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not image.exists():
             _build(packages, image)
+    return image
+
+
+def other(requirement: str) -> Path:
+    """An image with a package that is not installed here ("os-brick==7.1.0") and what it needs, from the index pip uses."""
+    image = CACHE / f"{requirement.replace('==', '-')}.img"
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not image.exists():
+            tree = image.with_suffix(".making")
+            shutil.rmtree(tree, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(tree), requirement],
+                           check=True, timeout=300)
+            _pack(tree, image)
     return image
 
 
@@ -51,10 +66,15 @@ def _build(packages: list[metadata.Distribution], image: Path) -> None:
                 continue                     # console scripts; compiled files that were never made
             (tree / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, tree / file)
+    _pack(tree, image)
+
+
+def _pack(tree: Path, image: Path) -> None:
+    """Turn a tree into an image, which appears whole or not at all."""
     size = sum(path.stat().st_size + 4096 for path in tree.rglob("*")) // 1024 + 8192
     making = image.with_suffix(".img.making")
     making.unlink(missing_ok=True)
     subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", str(tree), str(making),
-                    f"{size * 5 // 4}k"], check=True, timeout=120)
+                    f"{size * 5 // 4}k"], check=True, timeout=120, capture_output=True)
     shutil.rmtree(tree)
     making.rename(image)

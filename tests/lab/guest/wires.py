@@ -1,7 +1,8 @@
 """Networks among guests without bridge, tap device or root: Unix sockets between QEMU processes.
 
-One guest (the arrays') holds a hub per network, with a port for its own card and one for each other guest's socket. So
-the first guest must be started first, and a cable can be pulled on either end with `Guest.cable(card, False)`.
+One guest (the arrays') holds a hub per network, with a port for its own card and one for each other guest's socket; a
+cable is pulled on either end with `Guest.cable(card, False)`. The spokes listen and must be started first: QEMU 7.2 makes
+only the connecting end of a stream non-blocking, and a hub that blocks on one frozen guest is dead for all.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ def hub_side(directory: Path, guests: Sequence[str], number: int = 0) -> list[st
         argv += _card(network, f"{network}.own", number)
         for guest in guests:
             socket = f"{network}.{guest}"
-            argv += ["-netdev", f"stream,id={socket},server=on,addr.type=unix,addr.path={directory}/{socket}.net",
+            argv += ["-netdev", f"stream,id={socket},server=off,addr.type=unix,addr.path={directory}/{socket}.net",
                      "-netdev", f"hubport,id={socket}.port,hubid={hub},netdev={socket}"]
     return argv
 
@@ -33,7 +34,7 @@ def spoke_side(directory: Path, guest: str, number: int) -> list[str]:
     argv: list[str] = []
     for network in NETWORKS:
         path = directory / f"{network}.{guest}.net"
-        argv += ["-netdev", f"stream,id={network}.own,server=off,addr.type=unix,addr.path={path}"]
+        argv += ["-netdev", f"stream,id={network}.own,server=on,addr.type=unix,addr.path={path}"]
         argv += _card(network, f"{network}.own", number)
     return argv
 

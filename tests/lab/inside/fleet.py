@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from simulator.fleet import Simulator
-from tests.lab.inside import arrays, lio
+from tests.lab.inside import arrays, fcoe, lio
 
 DIRECTORY = "/srv/simulator"
 SAMPLING = 2.0                               # seconds; shorter than a real array's, long enough to meet a slow writer
@@ -35,8 +35,19 @@ def add_flash_array(name: str, portals: list[str], initiators: list[str], **more
     return array.iqn
 
 
+def add_fc_array(name: str, wwpns: list[str], initiators: list[str]) -> None:
+    """Add a FlashArray with FC ports only, on this machine's FCoE cards."""
+    fcoe.up(["a", "b"])
+    arrays.Bare.plane.open_fc(name, wwpns, initiators)
+    Fleet.simulator.add_flash_array(name, portals=[], wwns=wwpns)
+
+
 def add_flash_blade(name: str, nfs_endpoint: str, **more: Any) -> None:
     Fleet.simulator.add_flash_blade(name, nfs_endpoint=nfs_endpoint, **more)
+
+
+def names() -> list[str]:
+    return [array.name for array in Fleet.simulator.arrays]
 
 
 def pure_json(names: list[str]) -> dict[str, Any]:
