@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flex.paths import Paths
     from flex.request import MountRequest
 
+CALL = 85.0             # seconds for all of a mount; its roll-back comes on top
 MOUNT = 45.0            # seconds for mount(8); NFS 4.1 on a dark server takes beyond 30
 UNMOUNT = 60.0          # seconds for all of an unmount
 UMOUNT = 15.0           # seconds for one umount(8) before more is tried: on a dark server it says busy after 10
@@ -31,6 +32,7 @@ NFS3 = "vers=3"
 
 def mount(request: "MountRequest", node: "Node") -> None:
     """Mount the export on the request's directory; done already is success, another volume there is NotTheVolume."""
+    deadline = Deadline(CALL)
     with locks.volume_lock(node.paths, request.volume, LOCK):
         source = request.nfs or _export(request, node)
         record = state.Record(request.mount_dir, backend="file", pv=request.pv, volume=request.volume,
@@ -40,7 +42,7 @@ def mount(request: "MountRequest", node: "Node") -> None:
             _same(there[-1], source)
             state.save(node.paths, record)
         else:
-            _mount(record, options(request.mount_options, request.read_only), node.paths)
+            _mount(record, options(request.mount_options, request.read_only), node.paths, deadline)
 
 
 def unmount(mount_dir: str, record: "state.Record | None", node: "Node") -> None:
@@ -97,7 +99,7 @@ def _plain(source: str) -> str:
     return source.rstrip("/").lower() if source.rstrip("/").endswith(":") else source.rstrip("/")
 
 
-def _mount(record: "state.Record", options: list[str], paths: "Paths") -> None:
+def _mount(record: "state.Record", options: list[str], paths: "Paths", deadline: Deadline) -> None:
     directory = record.mount_dir
     made = not os.path.isdir(directory)
     if made:
@@ -105,23 +107,32 @@ def _mount(record: "state.Record", options: list[str], paths: "Paths") -> None:
     state.save(paths, record)
     command.step("recorded")
     try:
-        _run_mount(record.source, directory, options)
+        _run_mount(record.source, directory, options, deadline.within(MOUNT))
         if not mounts.at(paths, directory):
-            raise NeverHappened(f"{record.source} to be mounted on {directory}", 0)
-    except BaseException:
+            raise NeverHappened(f"{record.source} to be mounted on {directory}", MOUNT)
+    except BaseException as why:
+        _roll_back(paths, directory, made, why)
+        raise
+
+
+def _roll_back(paths: "Paths", directory: str, made: bool, why: BaseException) -> None:
+    """Leave the directory as it was found; what cannot be undone now stays written down for `unmount`."""
+    log.info(f"mount at {directory} is undone: {why}")
+    try:
         _clear(paths, directory, Deadline(UMOUNT))
         if made:
             os.rmdir(directory)
         state.remove(paths, directory)
-        raise
+    except (PureError, OSError) as error:
+        log.info(f"left of {directory}: {error}")
 
 
-def _run_mount(source: str, directory: str, options: list[str]) -> None:
+def _run_mount(source: str, directory: str, options: list[str], limit: float) -> None:
     try:
-        mounts.mount(source, directory, "nfs", options, MOUNT)
+        mounts.mount(source, directory, "nfs", options, limit)
     except CommandFailed as failure:
         if failure.status == command.NO_END:
-            raise NeverHappened(f"an answer of NFS server {source.partition(':/')[0]} for {source}", MOUNT) from None
+            raise NeverHappened(f"an answer of NFS server {source.partition(':/')[0]} for {source}", limit) from None
         if "helper program" in failure.output and "mount.nfs:" not in failure.output:
             raise NodeLacks("this node cannot mount NFS: install nfs-common (Debian, Ubuntu) or nfs-utils "
                             f"(Red Hat, SUSE); {failure}") from None

@@ -34,19 +34,19 @@ def flash_array(node: "Node", fleet: "Fleet", volume: str, hint: str = "", pv: s
     NotFound names volume, PV and the arrays asked; Unreachable when it may be on one that gave no answer; Refused when
     two arrays have different volumes of this name and the hint does not decide.
     """
-    return _find(_flash_arrays(fleet, volume), f"volume {volume}", hint, pv, node)
+    return _find(_flash_arrays(fleet, volume), f"volume {volume}", hint, pv, node, fleet)
 
 
 def flash_blade(node: "Node", fleet: "Fleet", volume: str, hint: str = "",
                 pv: str = "") -> "tuple[FlashBlade, FileSystem]":
     """The FlashBlade that has the file system `volume`, and what it knows of it; errors as for flash_array."""
-    return _find(_flash_blades(fleet, volume), f"file system {volume}", hint, pv, node)
+    return _find(_flash_blades(fleet, volume), f"file system {volume}", hint, pv, node, fleet)
 
 
 def anywhere(node: "Node", fleet: "Fleet", volume: str, hint: str = "", pv: str = "") -> "Place":
     """The array of either kind that has `volume`: for PVs that do not say which kind; errors as for flash_array."""
     looks = {**_flash_blades(fleet, volume), **_flash_arrays(fleet, volume)}
-    return _find(looks, f"volume {volume}", hint, pv, node)
+    return _find(looks, f"volume {volume}", hint, pv, node, fleet)
 
 
 def _flash_arrays(fleet: "Fleet", volume: str) -> "dict[str, Look]":
@@ -67,14 +67,15 @@ def _flash_blades(fleet: "Fleet", volume: str) -> "dict[str, Look]":
     return {entry.name: partial(look, FlashBlade(entry)) for entry in fleet.flash_blades}
 
 
-def _find(looks: "dict[str, Look]", what: str, hint: str, pv: str, node: "Node") -> "Place":
+def _find(looks: "dict[str, Look]", what: str, hint: str, pv: str, node: "Node", fleet: "Fleet") -> "Place":
     asked = sorted(looks)
     hinted = looks.pop(hint, None)
     places, failures = _ask({hint: hinted}) if hinted else ([], {})
     if not places:
         places, more = _ask(looks)
         failures.update(more)
-    return _only(places, failures, asked, f"{what} of PV {pv}" if pv else what, node.settings.fleet_file)
+    told = [f"asked {', '.join(asked)}" if asked else f"{node.settings.fleet_file} names no array of that kind"]
+    return _only(places, failures, asked, f"{what} of PV {pv}" if pv else what, "; ".join([*told, *fleet.complaints]))
 
 
 def _ask(looks: "Mapping[str, Look]") -> "tuple[list[Place], dict[str, PureError]]":
@@ -109,7 +110,7 @@ def _answer(answers: "SimpleQueue[tuple[str, Any]]", name: str, look: "Look") ->
 
 
 def _only(places: "Sequence[Place]", failures: "Mapping[str, PureError]", asked: "Sequence[str]", what: str,
-          fleet_file: str) -> "Place":
+          told: str) -> "Place":
     if len({getattr(found, "serial", array.name) for array, found in places}) > 1:
         owners = " and ".join(sorted(array.name for array, _ in places))
         raise Refused("the driver", f"choose between different volumes of one name, {what}",
@@ -123,4 +124,4 @@ def _only(places: "Sequence[Place]", failures: "Mapping[str, PureError]", asked:
         reasons = "; ".join(str(failures[name]) for name in sorted(failures))
         others = ", ".join(name for name in asked if name not in failures) or "no other array"
         raise Unreachable(silent, f"{what} may be there, {others} has it not ({reasons})")
-    raise NotFound("the fleet", what, f"asked {', '.join(asked)}" if asked else f"{fleet_file} names no array of that kind")
+    raise NotFound("the fleet", what, told)

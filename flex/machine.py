@@ -34,7 +34,11 @@ class Node:
         """The arrays of pure.json, read once a call-out; ConfigError says what is wrong with the file."""
         if self._fleet is None:
             from arrays import fleet
+
+            from flex import log
             self._fleet = fleet.load(self.settings.fleet_file, self.settings.environment)
+            for complaint in self._fleet.complaints:
+                log.info(complaint)
         return self._fleet
 
 

@@ -64,6 +64,13 @@ def test_a_volume_found_nowhere_is_an_error_with_pv_and_arrays(sim: Any, array: 
     assert str(failure.value) == f"the fleet has no volume k8s-pvc-1 of PV pvc-1: asked {arrays}"
 
 
+def test_an_array_left_out_for_a_slip_in_pure_json_is_mentioned(sim: Any, array: Any, asking: Node) -> None:
+    listed = sim.pure_json()
+    listed["FlashArrays"].append({"MgmtEndPoint": "203.0.113.7"})
+    with pytest.raises(NotFound, match=r"FlashArrays\[1\]: add APIToken"):
+        find.flash_array(asking, fleet.check(listed), "k8s-pvc-1")
+
+
 def test_a_fleet_without_arrays_of_the_kind_says_so(sim: Any, blade: Any, asking: Node) -> None:
     with pytest.raises(NotFound, match="/nowhere/etc/pure/pure.json names no array of that kind"):
         find.flash_array(Node(Paths("/nowhere"), Settings({"PURE_FLEX_ROOT": "/nowhere"})), known(sim), "k8s-pvc-1")

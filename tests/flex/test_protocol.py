@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,31 +53,56 @@ TABLE = {
     23: "test_protocol.test_a_kubelet_of_1_6_sends_no_pod",
     24: "test_request.test_secrets_are_decoded_and_shown_nowhere test_request.test_what_cannot_be_used_is_named",
     25: "test_protocol.test_options_without_the_pvs_own_crash_nothing",
+    26: "test_attachment.test_isattached_takes_both_orders",
+    27: "test_attachment.test_detach_takes_a_pv_name_and_a_device "
+        "test_attachment.test_detach_of_what_nobody_knows_is_success",
+    28: "test_attachment.test_the_whole_family_by_kubelet_itself test_expand.test_the_device_argument_is_not_believed",
     29: "test_protocol.test_on_success_it_is_a_mount_of_another_device",
     30: "test_protocol.test_a_failed_mount_leaves_nothing",
     31: "test_protocol.test_a_repeated_mount_is_success_without_a_second_layer",
     32: "test_protocol.test_a_directory_with_another_volume_is_left_alone",
     33: "test_protocol.test_the_directory_may_be_missing_or_there",
+    34: "test_block_mount.test_raw_data_that_blkid_calls_nothing_is_never_formatted "
+        "test_block_mount.test_a_device_that_cannot_be_read_is_never_taken_for_blank "
+        "test_block_mount.test_a_file_system_of_another_type_is_refused_naming_both",
     35: "test_protocol.test_two_pods_mount_one_volume_at_once",
+    36: "test_protocol.test_twenty_volumes_are_mounted_while_another_waits",
     37: "test_file.test_a_dark_server_is_named_in_time test_cli.test_a_call_that_forgets_the_time_is_cut",
     38: "test_protocol.test_a_mount_killed_at_any_step_is_finished_by_its_repeat "
-        "test_protocol.test_an_unmount_killed_at_any_step_is_finished_by_its_repeat",
+        "test_protocol.test_an_unmount_killed_at_any_step_is_finished_by_its_repeat "
+        "test_block_cuts.test_a_mount_killed_at_any_boundary_is_finished_by_its_repeat "
+        "test_block_cuts.test_an_unmount_killed_at_any_boundary_is_finished_by_its_repeat",
     39: "test_protocol.test_kubelets_root_may_be_anywhere test_file.test_a_slash_at_the_end_names_the_same_directory "
         "test_mounts.test_a_kubelet_folder_behind_a_link_is_found",
-    40: "test_file.test_what_is_mounted_is_written_down_first",
+    40: "test_file.test_what_is_mounted_is_written_down_first "
+        "test_block_mount.test_what_it_stands_for_is_written_down_without_secrets",
     41: "test_protocol.test_a_mount_that_mounts_nothing_is_no_success",
     42: "test_file.test_unmount_needs_the_directory_only",
     43: "test_protocol.test_unmount_of_what_was_never_mounted",
     44: "test_protocol.test_unmount_after_a_reboot",
     45: "test_protocol.test_unmount_when_the_state_is_lost",
-    46: "test_file.test_stacked_mounts_are_all_taken_away",
+    46: "test_file.test_stacked_mounts_are_all_taken_away test_block_unmount.test_stacked_mounts_are_all_removed",
     47: "test_protocol.test_ten_unmounts_leave_an_empty_directory",
     48: "test_protocol.test_files_in_the_unmounted_directory_are_left_and_reported",
     49: "test_file.test_a_dead_server_does_not_keep_the_pod test_file.test_a_stale_export_is_unmounted "
         "test_file.test_a_dead_server_that_no_force_moves_is_unmounted_lazily",
     50: "test_protocol.test_a_busy_mount_is_a_failure_until_it_is_free test_mounts.test_who_keeps_a_mount_busy",
+    51: "test_protocol.test_two_pods_mount_one_volume_at_once "
+        "test_block_unmount.test_a_mount_elsewhere_that_is_no_pods_is_told "
+        "test_block_unmount.test_a_map_that_somebody_holds_is_told_and_a_repeat_finishes",
+    52: "test_protocol.test_one_pod_leaves_while_another_comes",
     53: "test_protocol.test_ten_unmounts_leave_an_empty_directory",
+    54: "test_block_stale.test_devices_are_deleted_by_wwid_and_only_just_verified "
+        "test_block_stale.test_a_lun_that_is_reused_at_once_gets_the_right_volume",
+    55: "test_attachment.test_the_whole_family_by_kubelet_itself",
+    56: "test_attachment.test_the_whole_family_by_kubelet_itself "
+        "test_attachment.test_detach_of_what_nobody_knows_is_success",
     57: "test_protocol.test_attach_calls_are_not_supported",
+    58: "test_attachment.test_the_whole_family_by_kubelet_itself",
+    59: "test_expand.test_the_array_the_paths_the_map_and_the_file_system_grow "
+        "test_expand.test_repeats_and_smaller_sizes_change_nothing test_expand.test_the_device_argument_is_not_believed",
+    60: "test_protocol.test_attach_calls_are_not_supported "
+        "test_expand.test_the_array_the_paths_the_map_and_the_file_system_grow",
 }
 
 # What a unit test cannot show, and where it is shown.
@@ -102,7 +128,8 @@ def volume(request: pytest.FixtureRequest, array: Any, blade: Any) -> Volume:
         for name in ("k8s-pvc-1", "k8s-pvc-2"):
             array.add_volume(name, GiB)
         own = dict(backend="block", namespace="k8s", array=array.endpoint, access="ReadWriteOnce")
-        return Volume("block", options("pvc-1", volume="k8s-pvc-1", **own), options("pvc-2", volume="k8s-pvc-2", **own), array)
+        return Volume("block", options("pvc-1", volume="k8s-pvc-1", **own),
+                      options("pvc-2", volume="k8s-pvc-2", **own), array)
     for name in ("k8s-pvc-1", "k8s-pvc-2"):
         blade.add_file_system(name, GiB)
     own = dict(backend="file", namespace="k8s", array=blade.endpoint, access="ReadWriteMany")
@@ -249,7 +276,8 @@ def test_a_failed_mount_leaves_nothing(flex: Driver, node: Any, volume: Volume, 
     assert flex("mount", directory, volume.options) == SUCCESS
 
 
-def test_a_repeated_mount_is_success_without_a_second_layer(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+def test_a_repeated_mount_is_success_without_a_second_layer(flex: Driver, node: Any, volume: Volume,
+                                                            directory: Path) -> None:
     for _ in range(3):
         assert flex("mount", directory, volume.options) == SUCCESS
     assert len(node.mounts) == 1
@@ -265,7 +293,8 @@ def test_a_directory_with_another_volume_is_left_alone(flex: Driver, node: Any, 
 
 
 @pytest.mark.parametrize("ready", [False, True], ids=["missing", "there"])
-def test_the_directory_may_be_missing_or_there(flex: Driver, node: Any, volume: Volume, directory: Path, ready: bool) -> None:
+def test_the_directory_may_be_missing_or_there(flex: Driver, node: Any, volume: Volume, directory: Path,
+                                               ready: bool) -> None:
     if ready:
         directory.mkdir(mode=0o750)
     assert flex("mount", directory, volume.options) == SUCCESS
@@ -327,18 +356,21 @@ def killed(flex: Driver, step: int, *words: object) -> bool:
     return done.returncode == -signal.SIGKILL
 
 
-def test_a_mount_killed_at_any_step_is_finished_by_its_repeat(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
-    """Every third step, beginning elsewhere for each kind, so that a run takes seconds; the lab takes them all."""
+@pytest.mark.parametrize("volume", ["file"], indirect=True)
+def test_a_mount_killed_at_any_step_is_finished_by_its_repeat(flex: Driver, node: Any, volume: Volume,
+                                                              directory: Path) -> None:
+    """For block volumes: test_block_cuts."""
     step = 0
     while killed(flex, step, "mount", directory, volume.options):
         assert flex("mount", directory, volume.options) == SUCCESS
         assert len(node.mounts) == 1
         assert flex("unmount", directory) == SUCCESS
         check_clean(node, volume)
-        step += 1 if volume.kind == "file" else 3
+        step += 1
     assert step > 2
 
 
+@pytest.mark.parametrize("volume", ["file"], indirect=True)
 def test_an_unmount_killed_at_any_step_is_finished_by_its_repeat(flex: Driver, node: Any, volume: Volume,
                                                                  directory: Path) -> None:
     step = 0
@@ -384,7 +416,8 @@ def test_ten_unmounts_leave_an_empty_directory(flex: Driver, node: Any, volume: 
     assert flex("unmount", directory) == SUCCESS
 
 
-def test_files_in_the_unmounted_directory_are_left_and_reported(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
+def test_files_in_the_unmounted_directory_are_left_and_reported(flex: Driver, node: Any, volume: Volume,
+                                                                directory: Path) -> None:
     (directory / "sub").mkdir(parents=True)
     (directory / "sub" / "diary").write_text("mine")
     flex("mount", directory, volume.options)
@@ -403,10 +436,61 @@ def test_a_busy_mount_is_a_failure_until_it_is_free(flex: Driver, node: Any, vol
     check_clean(node, volume)
 
 
-def test_many_volumes_at_once(flex: Driver, node: Any, volume: Volume, pod: Path) -> None:
-    calls = [flex.start("mount", pod / pv, wanted) for pv, wanted in (("pvc-1", volume.options), ("pvc-2", volume.other))]
-    assert [flex.finish(call) for call in calls] == [SUCCESS] * 2
-    assert len(node.mounts) == 2
+# At once
+
+def at_once(flex: Driver, calls: Sequence[Sequence[object]]) -> list[Answer]:
+    """Make calls side by side, each in a fork of this process: starting so many interpreters would take longer.
+
+    Only for calls that unmount nothing: the forks keep the pretend node's files open.
+    """
+    flex.install()      # type: ignore[attr-defined]
+    running = []
+    for words in calls:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                os.write(writer, json.dumps(flex(*words)).encode())
+            finally:
+                os._exit(0)
+        os.close(writer)
+        running.append((child, reader))
+    told = []
+    for child, reader in running:
+        os.waitpid(child, 0)
+        told.append(json.loads(os.read(reader, 65536)))
+        os.close(reader)
+    return told
+
+
+def test_twenty_volumes_are_mounted_while_another_waits(flex: Driver, node: Any, array: Any, pod: Path) -> None:
+    """The first waits for its other host all the time, and nobody waits for the first."""
+    array.add_host("host5", iqns=["iqn.2000-01.com.example:host5"])
+    for number in range(21):
+        array.add_volume(f"k8s-pvc-{number}", GiB)
+    array.connect("host5", "k8s-pvc-0")
+    wanted = [options(f"pvc-{number}", backend="block", array=array.endpoint) for number in range(21)]
+    waiting = flex.start("mount", pod / "pvc-0", wanted[0])
+    told = at_once(flex, [["mount", pod / f"pvc-{number}", wanted[number]] for number in range(1, 21)])
+    assert told == [SUCCESS] * 20
+    assert len(node.mounts) == len(node.maps) == 20
+    assert waiting.poll() is None
+    array.disconnect("host5", "k8s-pvc-0")
+    assert flex.finish(waiting) == SUCCESS
+
+
+def test_one_pod_leaves_while_another_comes(flex: Driver, node: Any, volume: Volume, tmp_path: Path) -> None:
+    """Whoever is first: the pod that comes has its volume, with its device under it."""
+    places = [tmp_path / "pods" / uid / "volumes/pure~flex/pvc-1" for uid in ("uid-1", "uid-2")]
+    flex("mount", places[0], volume.options)
+    for leaves, comes in ((0, 1), (1, 0), (0, 1)):
+        calls = [flex.start("unmount", places[leaves]), flex.start("mount", places[comes], volume.options)]
+        assert [flex.finish(call) for call in calls] == [SUCCESS] * 2
+        assert [mount.directory for mount in node.mounts] == [str(places[comes])]
+        node.write(f"{places[comes]}/hello", "world")
+        assert node.read(f"{places[comes]}/hello") == "world"
+    assert flex("unmount", places[1]) == SUCCESS
+    check_clean(node, volume)
 
 
 # The table
