@@ -32,7 +32,7 @@ from provisioner.stores import Found, Wishes
 log = logging.getLogger(__name__)
 
 _MOST_UNSAVED = 64              # volumes without PV, beyond which no more are made: the API takes none just now
-_PATIENCE = 300.0               # seconds a claim from before our start waits for an array that may have its volume
+_PATIENCE = 60.0                # seconds a claim from before our start waits for an array that may have its volume
 
 
 class Caches(NamedTuple):
@@ -53,6 +53,19 @@ class Saved(NamedTuple):
     size: int                   # bytes
     seconds: float              # since its work began
     tries: int
+
+
+class MayHaveIt(PureError):
+    """An array where an earlier attempt may have made the volume cannot be asked, and no second one is to be made."""
+
+    retry = True
+
+    def __init__(self, array: str, error: PureError) -> None:
+        super().__init__(array, error)
+        self.array, self.error = array, error
+
+    def __str__(self) -> str:
+        return f"waiting for array {self.array}, which may have the volume from an earlier attempt: {self.error}"
 
 
 class Provision:
@@ -176,7 +189,7 @@ class Provision:
                 found = self._ask(backend, name) if backend else None
             except PureError as error:
                 if array in attempt.sent or time.monotonic() - self._since < _PATIENCE:
-                    raise
+                    raise MayHaveIt(array, error) from None
                 log.warning("claim=%s is served although array=%s, which may have its volume already, cannot be asked: "
                             "%s", claim.key, array, error)
                 continue

@@ -160,6 +160,14 @@ class Cluster:
                 found["metadata"].get("annotations") or {}))
         self.until(look, f"claim {claim} ordered")
 
+    def settled(self) -> None:
+        """Wait until a provisioner just started has read what there is: what comes now is new to it."""
+        until(lambda: all(self.api.asked("list", kind) for kind in (CLAIMS, PVS, CLASSES)), "all lists")
+        self.claim("settled", "pure-file", mode="ReadWriteMany")
+        self.bound("settled")
+        self.delete_claim("settled")
+        until(lambda: not self.api.objects(PVS), "the first claim's end")
+
     def gone(self, pv: str) -> None:
         """Wait until a PV is deleted."""
         self.until(lambda: self.api.get(PVS, pv) is None, f"{pv} gone")

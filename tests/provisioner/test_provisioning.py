@@ -195,8 +195,7 @@ def test_arrays_may_come_later_than_the_provisioner(cluster: Cluster) -> None:
         cluster.bound()
 
 
-def test_one_bad_entry_does_not_stop_the_others(cluster: Cluster, capfd: pytest.CaptureFixture[str],
-                                               caplog: pytest.LogCaptureFixture) -> None:
+def test_one_bad_entry_does_not_stop_the_others(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     """Point 64."""
     import json
     fleet = cluster.sim.pure_json()

@@ -1,0 +1,258 @@
+"""The race rows of provisioner.md 1.13, R1 … R14 (R4, R13's election half and R14 need a lock: test_leader.py)."""
+
+import time
+
+import pytest
+
+from provisioner.attempts import Attempts
+from provisioner.backend import Pace
+from provisioner.backends import Backends
+from provisioner.kube import CLAIMS as CLAIMS_PATH
+from provisioner.kube import Kube, from_kubeconfig
+from provisioner.objects import ClaimRecord, claim_record, class_record
+from provisioner.provision import Caches, Provision
+from arrays.fleet import load
+from simulator.flasharray import FlashArray
+from simulator.flashblade import FlashBlade
+from tests.provisioner.cluster import CLAIMS, CLASSES, PVS, Cluster
+from tests.provisioner.given import OURS
+from tests.provisioner.waiting import until
+
+
+def stale(cluster: Cluster, record: ClaimRecord) -> Provision:
+    """One worker's work with a cache that still shows `record`, whatever the API has by now."""
+    storage_class = class_record(cluster.api.get(CLASSES, "pure") or {})
+    backends = Backends(lambda: load(str(cluster.pure_json)), 4, 4, Pace())
+    backends.reload()
+    kube = Kube(from_kubeconfig(cluster.api.kubeconfig(user=cluster.user)))
+    return Provision(kube, Caches({record.uid: record}, {}, {"pure": storage_class}), backends, Attempts(),
+                     cluster.settings())
+
+
+def record_of(cluster: Cluster, name: str = "data") -> ClaimRecord:
+    cluster.ordered(name)
+    found = claim_record(cluster.api.get(CLAIMS, name) or {}, OURS)
+    assert found
+    return found
+
+
+def test_r1_the_claim_is_bound_to_another_pv_meanwhile(cluster: Cluster, fa1: FlashArray) -> None:
+    """The surplus volume goes again, the other PV stays."""
+    making = fa1.faults.add(method="POST", path="volume/*", latency=0.4)
+    with cluster.provisioner():
+        cluster.claim()
+        until(lambda: cluster.asked("get", CLAIMS), "work begun")
+        cluster.api.create({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "by-hand"}, "spec": {
+            "capacity": {"storage": "10Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "pure",
+            "hostPath": {"path": "/tmp/data"}}})
+        until(lambda: making.hits and not cluster.live() and len(cluster.api.objects(PVS)) == 1, "only the other PV")
+
+
+def test_r2_a_stale_claim_that_was_bound_and_deleted_leaves_nothing(cluster: Cluster, fa1: FlashArray) -> None:
+    """Point 31 (external-provisioner#1469): the look before work finds no claim; no array write."""
+    cluster.claim()
+    record = record_of(cluster)
+    cluster.delete_claim()
+    until(lambda: cluster.api.get(CLAIMS, "data") is None, "claim gone")
+    assert stale(cluster, record)(record.uid) is None
+    assert [one for one in fa1.requests if one.method == "POST" and "volume" in one.path] == []
+
+
+def test_r2_a_stale_claim_that_was_bound_is_not_served(cluster: Cluster, fa1: FlashArray) -> None:
+    """Point 4."""
+    cluster.claim()
+    record = record_of(cluster)
+    cluster.api.create({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "by-hand"}, "spec": {
+        "capacity": {"storage": "10Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "pure",
+        "hostPath": {"path": "/tmp/data"}}})
+    cluster.until(lambda: (cluster.api.get(CLAIMS, "data") or {})["spec"].get("volumeName"), "bound by hand")
+    assert stale(cluster, record)(record.uid) is None and not cluster.live()
+
+
+def test_r2_making_and_unmaking_one_name_exclude_each_other() -> None:
+    attempts = Attempts()
+    assert attempts.take("pvc-1") and not attempts.take("pvc-1") and attempts.take("pvc-2")
+    attempts.release("pvc-1")
+    assert attempts.take("pvc-1")
+
+
+def test_r3_a_claim_of_the_same_name_is_another_claim(cluster: Cluster) -> None:
+    """Point 32: the new one gets a new PV, the old one's volume goes."""
+    with cluster.provisioner():
+        cluster.claim()
+        old = cluster.bound()["metadata"]["name"]
+        cluster.delete_claim()
+        until(lambda: cluster.api.get(CLAIMS, "data") is None, "claim gone")
+        cluster.claim()
+        new = cluster.bound()["metadata"]["name"]
+        cluster.gone(old)
+    assert old != new and list(cluster.live()) == [f"k8s-{new}"]
+
+
+def test_r3_recreated_faster_than_anybody_looks(cluster: Cluster) -> None:
+    with cluster.provisioner():
+        for _ in range(5):
+            cluster.claim()
+            cluster.delete_claim()
+            until(lambda: cluster.api.get(CLAIMS, "data") is None, "claim gone")
+        cluster.claim()
+        cluster.bound()
+        until(lambda: list(cluster.live()) == [cluster.volume()] and len(cluster.api.objects(PVS)) == 1, "one of each")
+
+
+def test_r5_a_retry_asks_where_the_volume_may_be(cluster: Cluster, fa1: FlashArray, fa2: FlashArray) -> None:
+    """Point 29: fa1 acted and gave no answer; although fa2 is the better choice now, no second volume is made there."""
+    fa1.faults.add(method="POST", path="volume/*", lose_reply=True, times=1)
+    with cluster.provisioner():
+        cluster.claim()
+        until(lambda: len(fa1.volumes) == 1, "the volume")
+        fa1.used, fa2.used = fa1.capacity - 2**40, 0
+        cluster.bound()
+    assert cluster.live() == {cluster.volume(): "fa1"}
+
+
+def test_r5_an_array_that_may_have_it_is_waited_for(cluster: Cluster, fa1: FlashArray) -> None:
+    """Point 29, the hard half: fa1 stays silent, fa2 is free, and the claim waits for fa1."""
+    fa1.faults.add(method="POST", path="volume/*", lose_reply=True, times=1)
+    with cluster.provisioner():
+        cluster.claim()
+        until(lambda: len(fa1.volumes) == 1, "the volume")
+        silent = fa1.faults.add(reset=True)
+        cluster.claim("other")
+        cluster.bound("other")
+        until(lambda: len(cluster.api.events("data", "ProvisioningFailed")) and silent.hits > 3, "the claim waits")
+        assert cluster.live() == {cluster.volume(): "fa1", cluster.volume("other"): "fa2"}
+        fa1.faults.remove(silent)
+        cluster.bound()
+    assert cluster.live()[cluster.volume()] == "fa1"
+
+
+def test_r6_the_class_is_made_anew_with_another_backend(cluster: Cluster, fa1: FlashArray, fb1: FlashBlade) -> None:
+    """What an attempt left for the old class is destroyed, and made as the new one says."""
+    fa1.faults.add(method="POST", path="volume/*", lose_reply=True, times=1)
+    down = fa1.faults.add(method="GET", path="volume/*", reset=True)
+    with cluster.provisioner():
+        cluster.claim()
+        until(lambda: down.hits, "the retry")
+        cluster.api.delete(CLASSES, "pure")
+        cluster.storage_class("pure", "file")
+        fa1.faults.remove(down)
+        cluster.bound()
+        until(lambda: cluster.live() == {cluster.volume(): "fb1"}, "only the file system")
+
+
+def test_r7_a_pv_deleted_while_bound_waits_for_its_claim(cluster: Cluster) -> None:
+    """Points 40, 41: the finalizer holds it, then the volume is freed."""
+    with cluster.provisioner():
+        cluster.claim()
+        pv = cluster.bound()["metadata"]["name"]
+        cluster.api.delete(PVS, pv)
+        found = cluster.api.get(PVS, pv)
+        assert found and found["metadata"]["deletionTimestamp"] and cluster.live()
+        cluster.delete_claim()
+        cluster.gone(pv)
+        until(lambda: not cluster.live(), "volume freed")
+
+
+def test_r8_the_policy_changes_in_the_last_moment(cluster: Cluster) -> None:
+    """Point 35: the live object decides, directly before destroying; Retain wins."""
+    with cluster.provisioner():
+        cluster.claim()
+        pv = cluster.bound()["metadata"]["name"]
+    look = cluster.api.faults.add(verb="get", resource=PVS, latency=0.3)
+    with cluster.provisioner():
+        cluster.delete_claim()
+        until(lambda: look.hits, "the look before destroying")
+        cluster.api.patch(PVS, pv, {"spec": {"persistentVolumeReclaimPolicy": "Retain"}})
+        until(lambda: "external-provisioner.volume.kubernetes.io/finalizer" not in (
+            cluster.api.get(PVS, pv) or {"metadata": {}})["metadata"].get("finalizers", []), "the finalizer is off")
+    assert cluster.live() and cluster.api.get(PVS, pv)
+
+
+def test_r10_claims_from_a_watch_gap_are_served(cluster: Cluster) -> None:
+    with cluster.provisioner():
+        cluster.claim("before")
+        cluster.bound("before")
+        gap = cluster.api.faults.add(verb="watch", status=503, times=None)
+        cluster.api.drop_watches()
+        cluster.claim("inside")
+        cluster.ordered("inside")
+        cluster.delete_claim("before")
+        cluster.api.compact()
+        gap.clear()
+        cluster.bound("inside")
+        until(lambda: list(cluster.live()) == [cluster.volume("inside")], "the deleted one's volume freed")
+
+
+def test_r11_an_api_that_takes_no_pvs(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Volumes without PV are kept and not multiplied: at a limit no more are made, and afterwards all are saved."""
+    monkeypatch.setattr("provisioner.provision._MOST_UNSAVED", 3)
+    blocked = cluster.api.faults.add(verb="create", resource=PVS, status=503, times=None)
+    with cluster.provisioner(claim_workers=2):
+        for number in range(8):
+            cluster.claim(f"c{number}")
+        until(lambda: blocked.hits > 6 and len(cluster.live()) >= 3, "retries of saving")
+        assert len(cluster.live()) <= 5
+        blocked.clear()
+        for number in range(8):
+            cluster.bound(f"c{number}")
+    assert len(cluster.live()) == 8
+
+
+def test_r12_a_dead_array_does_not_stop_the_others(cluster: Cluster, fa1: FlashArray) -> None:
+    """One array refuses: claims that can go elsewhere do."""
+    fa1.faults.add(reset=True)
+    with cluster.provisioner():
+        cluster.settled()
+        cluster.claim()
+        cluster.claim("tied", selector={"matchLabels": {"env": "dev"}})
+        cluster.bound()
+        cluster.event("ProvisioningFailed", "tied")
+        fa1.faults.clear()
+        cluster.bound("tied")
+    assert cluster.live() == {cluster.volume(): "fa2", cluster.volume("tied"): "fa1"}
+
+
+def test_r12_a_dead_array_at_the_start_holds_older_claims_for_a_while_only(
+        cluster: Cluster, fa1: FlashArray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have a volume made by the process before; when patience is over, the claim is served elsewhere."""
+    monkeypatch.setattr("provisioner.provision._PATIENCE", 0.5)
+    cluster.claim()
+    cluster.ordered()
+    fa1.faults.add(reset=True)
+    with cluster.provisioner():
+        assert "may have the volume" in cluster.event("ProvisioningFailed", "data")["message"]
+        cluster.bound()
+    assert cluster.live() == {cluster.volume(): "fa2"}
+
+
+def test_r12_a_hanging_array_does_not_slow_the_others(cluster: Cluster, fa1: FlashArray) -> None:
+    """Point 58: its claims take their slots only; the others' latency is as it was."""
+    fa1.faults.add(method="POST", path="volume/*", hang=True)
+    with cluster.provisioner(array_timeout=3.0):
+        for number in range(40):
+            cluster.claim(f"tied{number}", selector={"matchLabels": {"env": "dev"}})
+        until(lambda: sum(one.method == "POST" for one in fa1.requests) >= 1 or fa1.faults, "hanging")
+        began = time.monotonic()
+        for number in range(8):
+            cluster.claim(f"free{number}", selector={"matchLabels": {"env": "prod"}})
+        for number in range(8):
+            cluster.bound(f"free{number}")
+        assert time.monotonic() - began < 2.5
+        fa1.faults.clear()
+
+
+def test_r13_a_namespace_goes_with_its_pod_still_mounting(cluster: Cluster, fa1: FlashArray) -> None:
+    """Point 36: postponed while a host has the volume, told as Normal, done when the host let go."""
+    with cluster.provisioner():
+        cluster.claim()
+        pv = cluster.bound()["metadata"]["name"]
+        volume = cluster.volume()
+        fa1.add_host("node1", iqns=["iqn.2001-01.com.example:node1"])
+        fa1.connect("node1", volume)
+        cluster.delete_claim()
+        event = cluster.event("VolumeDelete", pv)
+        assert event["type"] == "Normal" and "still connected to node1" in event["message"] and cluster.live()
+        fa1.disconnect("node1", volume)
+        cluster.gone(pv)
+    assert not cluster.live() and CLAIMS_PATH
