@@ -62,9 +62,9 @@ class PretendNode:
         self._machine.let_go = self._multipathd.released
         self._multipath_tools = MultipathTools(self._machine, self._multipathd)
         self._multipathd_socket = MultipathdSocket(self._machine, self._multipath_tools)
-        address_of_tools = address_of(str(self.directory))
-        self._server = Server(address_of_tools, self._serve)
-        self._control = Server(address_of_tools + CONTROL, self._serve_remote)
+        self.tag = address_of(str(self.directory)).lstrip("\0")        # what its loop devices carry
+        self._server = Server(f"\0{self.tag}", self._serve)
+        self._control = Server(f"\0{self.tag}{CONTROL}", self._serve_remote)
         self._fc = FibreChannel(self._machine, self._scsi, self._arrays, list(wwns))
         self._strangers = Strangers(self._machine, self._scsi, self._arrays, self._sessions, self._multipathd,
                                     self._form.mounts.entries)

@@ -5,9 +5,9 @@ waits while the device's I/O waits, and refuses what only it can know:
 
 * Both nodes share one kernel. A volume mounted read-write by one node is locked (flock on its file), and a second
   node's mount is refused with an alarm: real machines would mount it, and destroy it.
-* xfs refuses a UUID that is mounted already. On real machines another node's mount is no reason, so `nouuid` is added
-  unless this node has it mounted: it may be a dead node's, or a clone's, in a mount namespace that cannot be seen from
-  here. Within one node the kernel's refusal stands.
+* xfs refuses a UUID that is mounted already. On real machines another node's mount is no reason: it may be a dead
+  node's, or a clone's, in a mount namespace that cannot be seen from here. So every xfs is mounted with `nouuid`, and a
+  UUID that this node itself has mounted is refused here, in the kernel's stead.
 * There is no NFS server: an export is the simulator's directory, bound in place. The node's mountinfo says nfs.
 
 /proc/self/mountinfo below the root is the kernel's table with those NFS lines changed; it is rewritten after each tool,
@@ -206,7 +206,13 @@ class RealTools:
         own = {each.number for each in self._mounts.own_disks()}
         if disk.file:
             shut_down_others(disk, own)
-        extra = ["-o", "nouuid"] if disk.file and "nouuid" not in chosen and may_be_elsewhere(disk, own) else []
+        extra = []
+        if disk.file and "nouuid" not in chosen and (uuids := xfs_uuids(disk.file)):
+            if uuids & mounted_uuids(own):
+                self._mounts.show()
+                raise ToolFails(FAILED, f"mount: {directory}: wrong fs type, bad option, bad superblock on {disk.path}.\n"
+                                "       dmesg(1): XFS: Filesystem has duplicate UUID - can't mount")
+            extra = ["-o", "nouuid"]
         status = self._run(call, [self.real("mount"), *extra, *call.argv[1:]])
         if status:
             self._mounts.show()                       # lets the lock go unless it is mounted elsewhere on this node
@@ -296,15 +302,14 @@ def shut_down_others(disk: Disk, own: set[str]) -> None:
                 loops.resize(loop, loops.DEAD_SIZE)
 
 
-def may_be_elsewhere(disk: Disk, own: set[str]) -> bool:
-    """Whether there is an xfs on the disk whose UUID this node does not have mounted: another one may have."""
-    assert disk.file
-    with opened(disk.file, os.O_RDONLY) as fd:
-        mine = {mark.uuid for mark in signatures(fd) if mark.kind == "xfs"}
-    ours = set()
-    backing = {loops.number(loop): file for loop, file, _ in loops.loops()} if mine else {}
-    for each in loops.mounted() if mine else ():
-        if each.device in own and each.fstype == "xfs" and (file := backing.get(each.device)) and os.path.exists(file):
-            with opened(file, os.O_RDONLY) as fd:
-                ours.update(mark.uuid for mark in signatures(fd))
-    return bool(mine) and not mine & ours
+def xfs_uuids(file: str) -> set[str]:
+    """The UUID of the xfs in a volume; empty for anything else."""
+    with opened(file, os.O_RDONLY) as fd:
+        return {mark.uuid for mark in signatures(fd) if mark.kind == "xfs"}
+
+
+def mounted_uuids(own: set[str]) -> set[str]:
+    """UUIDs of the xfs that are mounted from these devices."""
+    backing = {loops.number(loop): file for loop, file, _ in loops.loops()}
+    files = {backing.get(each.device, "") for each in loops.mounted() if each.device in own and each.fstype == "xfs"}
+    return {uuid for file in files if os.path.exists(file) for uuid in xfs_uuids(file)}

@@ -5,7 +5,7 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -141,9 +141,9 @@ def a_node(sim: Simulator, name: str = "node1", *, alarms: int = 0, **options: A
 
 
 @contextmanager
-def a_bench(sim: Simulator, **options: Any) -> Iterator[Bench]:
+def a_bench(sim: Simulator, array: Mapping[str, Any] | None = None, **options: Any) -> Iterator[Bench]:
     """A node and an array of its own, which knows the node."""
-    array = sim.add_flash_array(f"fa{len(sim.flash_arrays) + 1}")
+    made = sim.add_flash_array(f"fa{len(sim.flash_arrays) + 1}", **(array or {}))
     with a_node(sim, **options) as node:
-        array.add_host("node1", iqns=[node.iqn])
-        yield Bench(sim, array, node)
+        made.add_host("node1", iqns=[node.iqn])
+        yield Bench(sim, made, node)
