@@ -1,6 +1,7 @@
 """Fibre Channel on a pretend node (node-attach.md 2.1, 2.3)."""
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,15 @@ from simulator.fleet import Simulator
 from tests.simulator.node.bench import Bench, a_bench, until
 
 WWNS = ("52:00:00:00:00:00:00:a1", "52:00:00:00:00:00:00:a2")
-TARGETS = ("52:4A:93:70:00:00:00:01", "52:4A:93:70:00:00:00:02")
+NUMBERS = count(1)                  # the arrays of one simulator each have ports of their own
 
 
 @pytest.fixture
 def bench(sim: Simulator) -> Iterator[Bench]:
     """A node with two FC ports, zoned to two ports of an array that knows it."""
-    with a_bench(sim, array={"wwns": TARGETS}, wwns=WWNS) as made:
+    number = next(NUMBERS)
+    ports = [f"52:4A:93:70:00:00:{number:02X}:0{port}" for port in (1, 2)]
+    with a_bench(sim, array={"wwns": ports}, wwns=WWNS) as made:
         made.array.delete_host("node1")
         made.array.add_host("node1", wwns=list(WWNS))
         made.node.zone(made.array.wwns)
