@@ -5,8 +5,9 @@ WWIDs compared before and after, the map, its size. What sysfs and the array say
 proves nothing, for the array gives it out again at once (2.7).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from arrays import names
 from arrays.errors import Busy, NeverHappened
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 DEVICE = 30.0                   # seconds for a LUN to appear, and again for its map
 STRAGGLERS = 2.0                # seconds further paths get when one is usable
-RESCAN, LONGEST_RESCAN = 0.1, 2.0       # seconds after which a LUN that did not appear is scanned for again, doubling
+RESCAN, LONGEST_RESCAN = 0.1, 2.0       # seconds after which the kernel is asked again for what did not come, doubling
 SIZE = 10.0                     # seconds for all paths to show a new size
 CHECKED = 15.0                  # seconds for multipathd to find that paths of an old map work again
 TRIES = 3                       # LUNs tried when another volume's device is in use at the one given
@@ -214,7 +215,7 @@ class _Search:
 
     def __init__(self, paths: "Paths", nexuses: Sequence[Nexus], lun: int, wwid: str) -> None:
         self.paths, self.nexuses, self.lun, self.wwid = paths, nexuses, lun, wwid
-        self._scans: dict[Nexus, _Scan] = {}
+        self._scans = {nexus: _Again(partial(scsi.scan, paths, nexus, lun)) for nexus in nexuses}
         self._purges = 0
 
     def right(self, nexus: Nexus) -> list[Path]:
@@ -241,29 +242,27 @@ class _Search:
             here = self.right(nexus)
             found += here
             if not here:
-                self._scan(nexus)
+                self._scans[nexus].keep_asking()
         return found
 
     def all_there(self) -> list[Path]:
         found = self.look()
         return found if len(found) >= len(self.nexuses) else []
 
-    def _scan(self, nexus: Nexus) -> None:
-        before = self._scans.get(nexus)
-        if before is None or before.was_in_vain():
-            pause = min(before.again.seconds * 2, LONGEST_RESCAN) if before else RESCAN
-            self._scans[nexus] = _Scan(scsi.scan(self.paths, nexus, self.lun), Deadline(pause))
 
+class _Again:
+    """A question to the kernel that is asked again, in growing pauses, once it has been answered in vain."""
 
-@dataclass(frozen=True)
-class _Scan:
-    """One scan under way: its child processes, and when it may be repeated if nothing came of it."""
+    def __init__(self, ask: Callable[[], list[Aside]]) -> None:
+        self._ask = ask
+        self._asked: list[Aside] = []
+        self._pause = Deadline(0.0)
 
-    asides: list[Aside]
-    again: Deadline
-
-    def was_in_vain(self) -> bool:
-        return self.again.passed() and all(aside.done() for aside in self.asides)
+    def keep_asking(self) -> None:
+        """Ask if that was not done yet or has brought nothing; never while an earlier one is still under way."""
+        if self._pause.passed() and all(aside.done() for aside in self._asked):
+            self._asked = self._ask()
+            self._pause = Deadline(min(max(self._pause.seconds * 2, RESCAN), LONGEST_RESCAN))
 
 
 def _await_paths(paths: "Paths", found: Map, wanted: Sequence[str]) -> None:
@@ -274,19 +273,27 @@ def _await_paths(paths: "Paths", found: Map, wanted: Sequence[str]) -> None:
         log.info(f"{found.name} has not all of {', '.join(wanted)} yet")
 
 
+def _rescan(path: Path) -> list[Aside]:
+    return [scsi.rescan(path)]
+
+
+def _have_size(paths: "Paths", short: "dict[str, _Again]", size: int) -> bool:
+    waiting = [again for name, again in short.items() if blockdev.size(paths, name) != size]
+    for again in waiting:
+        again.keep_asking()
+    return not waiting
+
+
 def same_size(paths: "Paths", found: Map, size: int) -> Map:
     """Let a device have the array's size: each path is asked to read it again, then the map (node-attach.md 2.9)."""
     by_name = multipath.slaves(paths, found.node)
-    short = [path for path in scsi.of_wwid(paths, found.wwid)
-             if path.name in by_name and blockdev.size(paths, path.name) != size]
-    asides = [scsi.rescan(path) for path in short]
+    short = {path.name: _Again(partial(_rescan, path)) for path in scsi.of_wwid(paths, found.wwid)
+             if path.name in by_name and blockdev.size(paths, path.name) != size}
     if short:
-        wait_for(lambda: all(blockdev.size(paths, path.name) == size for path in short),
-                 f"{', '.join(path.name for path in short)} to show the array's size of {size} bytes", SIZE)
+        wait_for(lambda: _have_size(paths, short, size),
+                 f"{', '.join(sorted(short))} to show the array's size of {size} bytes", SIZE)
         multipath.check_slaves(paths, found)            # a rescan reads the identity again, too
         step("paths rescanned")
-    for aside in asides:
-        aside.done()
     if blockdev.size(paths, found.node) != size:
         multipath.resize(paths, found, size, SIZE)
         step("map resized")

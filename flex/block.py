@@ -63,7 +63,7 @@ def _is_at(request: "MountRequest", node: "Node", wwid: str) -> bool:
     there = mounts.at(node.paths, request.mount_dir)
     if not there:
         return False
-    found = blockdev.wwid_of_device(node.paths, there[-1].device)
+    found = blockdev.wwid_of_mount(node.paths, there[-1])
     if found != wwid:
         raise NotTheVolume(f"{request.mount_dir} has {there[-1].source} mounted ({found or there[-1].fstype}), and volume "
                            f"{request.volume} ({wwid}) was asked for: nothing was changed")
@@ -122,7 +122,7 @@ class _Mount:
 
     def _prepare(self, found: Map) -> bool:
         """Make sure that the device has the file system asked for; True when it was made just now."""
-        used = mounts.of_device(self.node.paths, found.number)
+        used = blockdev.mounts_of(self.node.paths, found.number)
         if used:
             check_type(used[0].fstype, self.request.fs_type, self.volume.name)
             return False
@@ -164,7 +164,7 @@ class _Mount:
         request, paths = self.request, self.node.paths
         state.end_mkfs(paths, self.wwid)                # what is mounted now is finished
         os.makedirs(request.mount_dir, mode=0o750, exist_ok=True)
-        used = mounts.of_device(paths, found.number)
+        used = blockdev.mounts_of(paths, found.number)
         options = mount_options(request, self.volume)
         limit = self.deadline.within(MOUNT)
         if used and _is_read_only(used[0]) != request.read_only:
@@ -270,7 +270,7 @@ def unmount(mount_dir: str, record: "Record | None", node: "Node") -> None:
     deadline = Deadline(UNMOUNT)
     done: set[str] = set()
     while there := mounts.at(node.paths, mount_dir):
-        wwid = blockdev.wwid_of_device(node.paths, there[-1].device)
+        wwid = blockdev.wwid_of_mount(node.paths, there[-1])
         if names.is_wwid(wwid):
             _unmount_volume(mount_dir, wwid, node, deadline)
             done.add(wwid)
@@ -300,7 +300,7 @@ def _unmount_volume(mount_dir: str, wwid: str, node: "Node", deadline: Deadline)
 def _unmount_layers(node: "Node", mount_dir: str, wwid: str, limit: float = UMOUNT) -> None:
     """Unmount the uppermost mounts of the directory as long as they are this volume."""
     while (there := mounts.at(node.paths, mount_dir)) and \
-            blockdev.wwid_of_device(node.paths, there[-1].device) == wwid:
+            blockdev.wwid_of_mount(node.paths, there[-1]) == wwid:
         try:
             mounts.umount(mount_dir, limit)
         except CommandFailed as error:

@@ -49,7 +49,7 @@ def _mounted(node: "Node", mount_dir: str, wwid: str, volume: str) -> "tuple[Mou
     """The mount at a directory and the multipath device below it; NotTheVolume when that is not the volume."""
     there = mounts.at(node.paths, mount_dir)
     found = multipath.find(node.paths, wwid)
-    if not there or not found or blockdev.wwid_of_device(node.paths, there[-1].device) != wwid:
+    if not there or not found or blockdev.wwid_of_mount(node.paths, there[-1]) != wwid:
         seen = there[-1].source if there else "nothing"
         raise NotTheVolume(f"{mount_dir} has {seen} mounted where volume {volume} ({wwid}) was to be grown")
     return there[-1], found
@@ -60,7 +60,7 @@ def _grow_file_system(node: "Node", mounted: "Mount", found: Map, deadline: Dead
     covered = filesystem.size(paths, found.node, fs_type, mounted.mount_dir)
     if covered == whole:
         return
-    writable = next((one for one in mounts.of_device(paths, found.number) if not one.read_only), None)
+    writable = next((one for one in blockdev.mounts_of(paths, found.number) if not one.read_only), None)
     if writable is None:
         raise NotTheVolume(f"the {fs_type} at {mounted.mount_dir} is mounted read-only and cannot grow: mount it "
                            "read-write")

@@ -11,6 +11,7 @@ import os
 from arrays.errors import NeverHappened
 from flex.node import mounts, sysfs
 from flex.node.aside import Aside
+from flex.node.mounts import Mount
 from flex.node.scsi import wwid_of
 from flex.paths import Paths
 
@@ -41,6 +42,30 @@ def wwid_of_device(paths: Paths, number: str) -> str:
     return wwid_of(sysfs.read(f"{directory}/device/wwid"))
 
 
+def number_behind(paths: Paths, mount: Mount) -> str:
+    """"major:minor" of the block device that a mount stands on, "" when there is none.
+
+    btrfs shows an anonymous number ("0:45") in mountinfo; the source it shows is a device file or a link of udev's to one.
+    """
+    if not mount.device.startswith("0:"):
+        return mount.device
+    file = mount.source if mount.source.startswith(f"{paths.dev}/") else paths.at(mount.source)
+    if mount.fstype != "btrfs" or not file.startswith(f"{paths.dev}/"):
+        return ""
+    return number_of(paths, os.path.basename(os.readlink(file) if os.path.islink(file) else file))
+
+
+def mounts_of(paths: Paths, number: str) -> list[Mount]:
+    """Everywhere that the block device "major:minor" is mounted, the oldest mount first."""
+    return [mount for mount in mounts.table(paths) if number_behind(paths, mount) == number]
+
+
+def wwid_of_mount(paths: Paths, mount: Mount) -> str:
+    """The WWID of the volume that a mount stands on; "" for anything else."""
+    number = number_behind(paths, mount)
+    return wwid_of_device(paths, number) if number else ""
+
+
 def size(paths: Paths, node: str) -> int:
     """Bytes, 0 when the device is not there."""
     return (sysfs.number(sysfs.read(f"{paths.sys_block}/{node}/size")) or 0) * SECTOR
@@ -49,7 +74,8 @@ def size(paths: Paths, node: str) -> int:
 def mounted(paths: Paths, node: str) -> list[str]:
     """Where a device, or one of its partitions, is mounted."""
     numbers = {number_of(paths, node), *_partitions(paths, node)} - {""}
-    return [mount.mount_dir for mount in mounts.table(paths) if mount.device in numbers] if numbers else []
+    found = mounts.table(paths) if numbers else []
+    return [mount.mount_dir for mount in found if number_behind(paths, mount) in numbers]
 
 
 def users(paths: Paths, node: str) -> list[str]:

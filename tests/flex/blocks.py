@@ -50,6 +50,16 @@ def records(node: Any) -> list[str]:
     return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
 
 
+def see_at_once(node: Any) -> None:
+    """Let scans of a pretend node find what arrays show at that moment; by itself it looks ten times a second."""
+    scan = node._scsi.scan
+
+    def scan_now(*words: Any) -> None:
+        node._arrays.refresh()
+        scan(*words)
+    node._scsi.scan = scan_now
+
+
 def check_given_back(node: Any, array: Any, volume: str = "k8s-pvc-1") -> None:
     """Nothing of a volume is left on a node, on its array or in the driver's memory; the sessions stay."""
     assert (node.mounts, node.maps, node.paths) == ([], [], [])

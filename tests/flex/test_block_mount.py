@@ -8,15 +8,17 @@ import pytest
 
 from flex import state
 from flex.paths import Paths
-from tests.flex.blocks import GiB, block, bytes_of, check_given_back, check_mounted, host_of, original, put_bytes, ran, wwid
+from tests.flex.blocks import (
+    GiB, block, bytes_of, check_given_back, check_mounted, host_of, original, put_bytes, ran, see_at_once, wwid)
 
 SUCCESS = {"status": "Success"}
 
 
 @pytest.fixture(autouse=True)
-def volume(array: Any) -> None:
+def volume(array: Any, node: Any) -> None:
     """A blank volume as the provisioner makes it."""
     array.add_volume("k8s-pvc-1", GiB)
+    see_at_once(node)
 
 
 def failure(answer: dict[str, Any]) -> str:
@@ -69,7 +71,7 @@ def test_a_repeated_mount_is_success_when_the_record_was_lost(flex: Any, node: A
 
 
 def test_a_directory_with_another_volume_is_refused_and_left_as_it_is(flex: Any, node: Any, array: Any,
-                                                                     pod: Path) -> None:
+                                                                      pod: Path) -> None:
     array.add_volume("k8s-pvc-2", GiB)
     flex("mount", pod / "pvc-1", block())
     mounts = node.mounts
@@ -401,7 +403,7 @@ def test_after_a_reboot_the_mount_finds_its_volume_again(flex: Any, node: Any, a
 
 
 def test_after_a_reboot_the_unmount_of_a_pod_that_is_gone_gives_the_volume_back(flex: Any, node: Any, array: Any,
-                                                                               pod: Path) -> None:
+                                                                                pod: Path) -> None:
     flex("mount", pod / "pvc-1", block())
     node.reboot()
     assert flex("unmount", pod / "pvc-1") == SUCCESS

@@ -12,7 +12,7 @@ from flex.node import mounts, multipath
 from flex.paths import Paths
 from flex.settings import Settings
 from flex.wait import Deadline, wait_for
-from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, ran, records, wwid
+from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, ran, records, see_at_once, wwid
 
 SUCCESS = {"status": "Success"}
 
@@ -21,6 +21,7 @@ SUCCESS = {"status": "Success"}
 def place(flex: Any, node: Any, array: Any, pod: Path) -> Path:
     """A directory with a volume mounted on it, a file in it."""
     array.add_volume("k8s-pvc-1", GiB)
+    see_at_once(node)
     assert flex("mount", pod / "pvc-1", block()) == SUCCESS
     node.write(f"{pod}/pvc-1/hello", "world")
     return pod / "pvc-1"

@@ -1,0 +1,86 @@
+"""Many call-outs at once, each a process of its own as kubelet starts them: nothing is lost, doubled or left."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.flex.blocks import GiB, block, check_given_back, check_mounted, ran, records, see_at_once
+
+SUCCESS = {"status": "Success"}
+
+
+@pytest.fixture
+def start(flex: Any, node: Any) -> Any:
+    """Begins a call-out; `finish` gives its answer."""
+    see_at_once(node)
+    flex.install()
+    fleet = str(flex.executable.with_name(".pure.json"))
+
+    def begin(*words: object) -> Any:
+        return flex.start(*words, PURE_DISCOVERY_CONF=fleet)
+    return begin
+
+
+def place_of(pod: Path, uid: str, pv: str) -> Path:
+    return Path(str(pod).replace("uid-1", uid)) / pv
+
+
+def test_twenty_volumes_are_mounted_and_given_back_at_once(flex: Any, start: Any, node: Any, array: Any, pod: Path) -> None:
+    """The first calls on a node: one login for each portal, one device for each volume, no lock for all."""
+    pvs = [f"pvc-{number}" for number in range(20)]
+    for pv in pvs:
+        array.add_volume(f"k8s-{pv}", GiB)
+    calls = [start("mount", pod / pv, block(pv)) for pv in pvs]
+    assert [flex.finish(call) for call in calls] == [SUCCESS] * len(pvs)
+    assert len(node.sessions) == len(array.portals) and len(node.maps) == len(pvs)
+    assert len([argv for argv in ran(node, "iscsiadm") if "--login" in argv]) == len(array.portals)
+    for pv in pvs:
+        check_mounted(node, array, pod / pv, f"k8s-{pv}")
+        node.write(f"{pod}/{pv}/name", pv)
+    calls = [start("unmount", pod / pv) for pv in pvs]
+    assert [flex.finish(call) for call in calls] == [SUCCESS] * len(pvs)
+    for pv in pvs:
+        check_given_back(node, array, f"k8s-{pv}")
+
+
+def test_two_pods_that_start_at_once_share_one_device(flex: Any, start: Any, node: Any, array: Any, pod: Path) -> None:
+    array.add_volume("k8s-pvc-1", GiB)
+    places = [place_of(pod, uid, "pvc-1") for uid in ("uid-1", "uid-2", "uid-3")]
+    calls = [start("mount", place, block()) for place in places]
+    assert [flex.finish(call) for call in calls] == [SUCCESS] * 3
+    assert len(node.maps) == 1 and len(node.mounts) == 3 and len(ran(node, "mkfs.xfs")) == 1
+    calls = [start("unmount", place) for place in places]
+    assert [flex.finish(call) for call in calls] == [SUCCESS] * 3
+    check_given_back(node, array)
+
+
+def test_a_call_repeated_while_it_still_runs_is_success_twice(flex: Any, start: Any, node: Any, array: Any,
+                                                              pod: Path) -> None:
+    """kubelet was restarted in the middle."""
+    array.add_volume("k8s-pvc-1", GiB)
+    calls = [start("mount", pod / "pvc-1", block()) for _ in range(2)]
+    assert [flex.finish(call) for call in calls] == [SUCCESS] * 2
+    assert len(node.mounts) == 1
+    calls = [start("unmount", pod / "pvc-1") for _ in range(2)]
+    assert [flex.finish(call) for call in calls] == [SUCCESS] * 2
+    check_given_back(node, array)
+
+
+def test_a_mount_never_loses_its_device_to_another_pods_unmount(flex: Any, start: Any, node: Any, array: Any,
+                                                                pod: Path) -> None:
+    """Whichever comes first."""
+    array.add_volume("k8s-pvc-1", GiB)
+    old, new = place_of(pod, "uid-0", "pvc-1"), place_of(pod, "uid-1", "pvc-1")
+    assert flex("mount", old, block()) == SUCCESS
+    node.write(f"{old}/count", "0")
+    for turn in range(1, 5):
+        calls = [start("unmount", old), start("mount", new, block())]
+        assert [flex.finish(call) for call in calls] == [SUCCESS] * 2
+        check_mounted(node, array, new)
+        assert node.read(f"{new}/count") == str(turn - 1)
+        node.write(f"{new}/count", str(turn))
+        old, new = new, old
+    assert flex("unmount", old) == SUCCESS
+    check_given_back(node, array)
+    assert records(node) == [] and len(ran(node, "mkfs.xfs")) == 1
