@@ -4,13 +4,16 @@ One cluster at a time, in WORK. `down` undoes everything, also what a killed run
 namespace, mounts by what /proc/self/mountinfo shows below WORK, namespaces, cgroups, files.
 """
 
+import contextlib
 import json
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from simulator.node import loops
 from tests.cluster import components, control_plane, images, namespaces, nodes, processes
 from tests.cluster.namespaces import CONTROL, Place, inside
 
@@ -28,15 +31,23 @@ class Cluster:
         self.version = version
         self.programs = components.binaries(components.kubernetes(version), components.ETCD)
         self.nodes = [nodes.Node(WORK, self.programs, place) for place in PLACES]
+        self.options: dict[str, list[str]] = {}
 
-    def up(self, archives: list[Path] | None = None, options: dict[str, list[str]] | None = None) -> None:
-        """Start everything and wait until both nodes are Ready. `archives`: more images for the nodes."""
+    def up(self, archives: list[Path] | None = None, options: dict[str, list[str]] | None = None,
+           before_nodes: Callable[[], None] = lambda: None) -> None:
+        """Start everything and wait until both nodes are Ready.
+
+        `archives`: more images for the nodes; `options`: more flags by program; `before_nodes` runs when there is a
+        network and a control plane, and no node yet.
+        """
         install_tools()
         down()
         self.work.mkdir(parents=True)
         self.work.chmod(0o755)
         namespaces.make(PLACES)
-        control_plane.start(self.work, self.programs, PLACES, options or {})
+        self.options = options or {}
+        control_plane.start(self.work, self.programs, PLACES, self.options)
+        before_nodes()
         own = images.busybox(self.work)
         for node in self.nodes:
             nodes.make_cgroups(node.place)
@@ -44,6 +55,10 @@ class Cluster:
         processes.wait("both nodes Ready", self.all_ready, 120)
         self.wrapper()
         processes.wait("the default service account", lambda: self.get("serviceaccounts", "default"), 60)
+
+    def restart_api(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Kill the API server, do something, start it again and wait until it is ready."""
+        control_plane.restart_api(self.work, self.programs, self.options, meanwhile)
 
     def all_ready(self) -> bool:
         """Whether every node reports Ready."""
@@ -92,6 +107,7 @@ def down() -> None:
     for place in PLACES:
         nodes.remove_cgroups(place)
     _unmount_below(WORK)
+    _detach_below(WORK)
     shutil.rmtree(WORK, ignore_errors=True)
 
 
@@ -110,3 +126,12 @@ def _unmount_below(folder: Path) -> None:
         point = line.split()[4].replace("\\040", " ")
         if Path(point).is_relative_to(folder):
             subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
+
+
+def _detach_below(folder: Path) -> None:
+    """Loop devices over volumes of arrays that lived in the cluster."""
+    for loop, backing, _ in list(loops.loops()):
+        if Path(backing.removesuffix(" (deleted)")).is_relative_to(folder):
+            loops.resize(loop, loops.DEAD_SIZE)
+            with contextlib.suppress(OSError):
+                loops.detach(loop)

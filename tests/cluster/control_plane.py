@@ -3,6 +3,7 @@
 import json
 import secrets
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import trustme
@@ -24,9 +25,7 @@ def start(work: Path, programs: Path, places: list[Place], options: dict[str, li
         *run, str(programs / "etcd"), "--data-dir", str(work / "etcd"), "--unsafe-no-fsync",
         "--listen-client-urls", "http://127.0.0.1:2379", "--advertise-client-urls", "http://127.0.0.1:2379",
         "--listen-peer-urls", "http://127.0.0.1:2380", *options.get("etcd", [])])
-    processes.start(work, "kube-apiserver", [*run, str(programs / "kube-apiserver"), *_api_flags(work),
-                                             *options.get("kube-apiserver", [])])
-    wait_ready(work)
+    _start_api(work, programs, options)
     processes.start(work, "kube-controller-manager", [
         *run, str(programs / "kube-controller-manager"), f"--kubeconfig={work}/controller-manager.kubeconfig",
         f"--service-account-private-key-file={work}/accounts.key", f"--root-ca-file={work}/ca.pem",
@@ -37,10 +36,16 @@ def start(work: Path, programs: Path, places: list[Place], options: dict[str, li
         "--bind-address=127.0.0.1", *options.get("kube-scheduler", [])])
 
 
-def restart_api(work: Path, programs: Path) -> None:
-    """Kill the API server and start it again, as an upgrade or a crash would."""
+def restart_api(work: Path, programs: Path, options: dict[str, list[str]], meanwhile: Callable[[], None]) -> None:
+    """Kill the API server, do something, and start it again, as an upgrade or a crash would."""
     processes.stop(work, "kube-apiserver", kill=True)
-    processes.start(work, "kube-apiserver", [*inside(CONTROL), str(programs / "kube-apiserver"), *_api_flags(work)])
+    meanwhile()
+    _start_api(work, programs, options)
+
+
+def _start_api(work: Path, programs: Path, options: dict[str, list[str]]) -> None:
+    processes.start(work, "kube-apiserver", [*inside(CONTROL), str(programs / "kube-apiserver"), *_api_flags(work),
+                                             *options.get("kube-apiserver", [])])
     wait_ready(work)
 
 

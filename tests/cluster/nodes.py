@@ -5,6 +5,7 @@ Killing the node's first process is pulling its plug: every process in the names
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -50,9 +51,10 @@ done
 for archive in {home}/images/*.tar; do
     ctr -a {home}/run/containerd.sock -n k8s.io images import "$archive" > /dev/null
 done
+{services}
 touch {home}/up
 while :; do
-    {kubelet} --config={home}/kubelet.yaml --kubeconfig={work}/{name}.kubeconfig --hostname-override={name} \\
+    env {environment} {kubelet} --config={home}/kubelet.yaml --kubeconfig={work}/{name}.kubeconfig --hostname-override={name} \\
         --node-ip={address} --root-dir=/var/lib/kubelet --cert-dir={home}/certificates --v=2 \\
         >> {home}/kubelet.log 2>&1 || true
     echo "kubelet ended" >> {home}/kubelet.log
@@ -69,6 +71,8 @@ class Node:
         self.programs = programs
         self.place = place
         self.home = work / place.name
+        self.services: list[str] = []             # lines of shell, run before kubelet starts
+        self.environment: dict[str, str] = {}     # kubelet's, which the volume driver inherits
 
     @property
     def name(self) -> str:
@@ -88,7 +92,9 @@ class Node:
         self._files(archives)
         binds = "\n".join(f"mkdir -p {path}; mount --bind {self.folder(path)} {path}" for path in OWN_FOLDERS)
         script = FIRST_PROCESS.format(name=self.name, home=self.home, work=self.work, binds=binds,
-                                      address=self.place.address, kubelet=self.programs / "kubelet")
+                                      address=self.place.address, kubelet=self.programs / "kubelet",
+                                      services="\n".join(self.services),
+                                      environment=shlex.join(f"{k}={v}" for k, v in self.environment.items()))
         (self.home / "init.sh").write_text(script)
         (self.home / "up").unlink(missing_ok=True)
         processes.start(self.work, self.name, [
@@ -98,6 +104,10 @@ class Node:
     def pull_the_plug(self) -> None:
         """Every process of the node dies at once; nothing is unmounted or flushed in order."""
         processes.stop(self.work, self.name, kill=True)
+
+    def boot(self) -> None:
+        """Start the node again after `pull_the_plug`, with the disk it had."""
+        self.start([])
 
     def run(self, *argv: str, check: bool = True) -> str:
         """Run a command inside the node's namespaces; its stdout."""

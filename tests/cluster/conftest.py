@@ -1,0 +1,65 @@
+"""One cluster for all tests of this folder: control plane, two nodes with pretend storage, arrays, our product."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import cluster as clusters
+from tests.cluster import product
+from tests.cluster.arrays import Arrays
+from tests.cluster.audit import Audit
+from tests.cluster.cluster import Cluster
+from tests.cluster.pretend import Storage
+from tests.cluster.world import World
+
+# The controller manager's own limits (20 requests a second) would be all that a burst measures.
+UNLIMITED = ["--kube-api-qps=400", "--kube-api-burst=800"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real clusters take longer than pretended ones; making the cluster (and building it, once) is not counted."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(150, func_only=True))
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    """Everything, installed and Ready; removed at the end, whatever happened."""
+    assert os.geteuid() == 0, "a real Kubernetes needs root: network namespaces, mounts, cgroups"
+    cluster = Cluster(os.environ.get("K8S", ""))
+    arrays, audit = Arrays(cluster.work), Audit(cluster.work)
+    archives = product.images()
+    storage = {node.name: Storage(node, arrays) for node in cluster.nodes}
+
+    def before_nodes() -> None:
+        arrays.start()
+        for each in storage.values():
+            each.put_ca()
+
+    try:
+        cluster.up(archives, {"kube-apiserver": audit.flags(), "kube-controller-manager": UNLIMITED}, before_nodes)
+        installed = product.Product(cluster, arrays)
+        installed.install()
+        yield World(cluster, arrays, audit, storage, installed)
+    finally:
+        clusters.down()
+
+
+@pytest.fixture
+def namespace(world: World, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test's own; afterwards all that was in it is gone, volumes included."""
+    name = request.node.name.replace("_", "-").lower()[:50].strip("-")
+    world.cluster.kubectl("create", "namespace", name)
+    yield name
+    world.cluster.kubectl("delete", "namespace", name, "--wait=true", "--timeout=90s")
+
+
+@pytest.fixture(autouse=True)
+def nothing_forbidden(world: World) -> Iterator[None]:
+    """No test may make the product ask for more than its role allows."""
+    world.audit.forget()
+    yield
+    assert world.audit.refused() == []
