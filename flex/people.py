@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from flex import cli, settings, verbs
+from flex import cli, verbs
 
 VERSION_OF = "pure-flex"        # the distribution whose version this is
 
@@ -67,6 +67,3 @@ def _print_version(context: click.Context, parameter: click.Parameter, given: bo
         click.echo(f"flex {version()}")
         context.exit()
 
-
-def _settings(executable: str) -> settings.Settings:
-    return settings.read(executable)

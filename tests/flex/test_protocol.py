@@ -57,11 +57,15 @@ TABLE = {
     27: "test_attachment.test_detach_takes_a_pv_name_and_a_device "
         "test_attachment.test_detach_of_what_nobody_knows_is_success",
     28: "test_attachment.test_the_whole_family_by_kubelet_itself test_expand.test_the_device_argument_is_not_believed",
-    29: "test_protocol.test_on_success_it_is_a_mount_of_another_device",
-    30: "test_protocol.test_a_failed_mount_leaves_nothing",
-    31: "test_protocol.test_a_repeated_mount_is_success_without_a_second_layer",
-    32: "test_protocol.test_a_directory_with_another_volume_is_left_alone",
-    33: "test_protocol.test_the_directory_may_be_missing_or_there",
+    29: "test_file.test_mount_shows_the_export_and_asks_no_array "
+        "test_block_mount.test_a_blank_volume_is_connected_formatted_and_mounted",
+    30: "test_file.test_a_mount_that_fails_and_is_there_is_taken_away test_file.test_an_export_that_is_not_there "
+        "test_block_mount.test_a_mount_that_fails_gives_everything_back",
+    31: "test_file.test_a_repeated_mount_adds_no_layer "
+        "test_block_mount.test_a_repeated_mount_is_success_and_asks_nobody",
+    32: "test_file.test_another_volume_on_the_directory_is_left_alone "
+        "test_block_mount.test_a_directory_with_another_volume_is_refused_and_left_as_it_is",
+    33: "test_file.test_the_directory_may_be_there_or_not test_protocol.test_kubelets_root_may_be_anywhere",
     34: "test_block_mount.test_raw_data_that_blkid_calls_nothing_is_never_formatted "
         "test_block_mount.test_a_device_that_cannot_be_read_is_never_taken_for_blank "
         "test_block_mount.test_a_file_system_of_another_type_is_refused_naming_both",
@@ -79,19 +83,22 @@ TABLE = {
     41: "test_protocol.test_a_mount_that_mounts_nothing_is_no_success",
     42: "test_file.test_unmount_needs_the_directory_only",
     43: "test_protocol.test_unmount_of_what_was_never_mounted",
-    44: "test_protocol.test_unmount_after_a_reboot",
-    45: "test_protocol.test_unmount_when_the_state_is_lost",
+    44: "test_file.test_unmount_after_a_reboot "
+        "test_block_mount.test_after_a_reboot_the_unmount_of_a_pod_that_is_gone_gives_the_volume_back",
+    45: "test_file.test_unmount_when_the_state_is_lost "
+        "test_block_unmount.test_without_a_record_the_volume_is_found_from_the_mount_table",
     46: "test_file.test_stacked_mounts_are_all_taken_away test_block_unmount.test_stacked_mounts_are_all_removed",
-    47: "test_protocol.test_ten_unmounts_leave_an_empty_directory",
-    48: "test_protocol.test_files_in_the_unmounted_directory_are_left_and_reported",
+    47: "test_file.test_unmount_needs_the_directory_only test_block_unmount.test_ten_repeats_give_the_same_success",
+    48: "test_file.test_files_in_the_unmounted_directory_are_left_and_reported",
     49: "test_file.test_a_dead_server_does_not_keep_the_pod test_file.test_a_stale_export_is_unmounted "
         "test_file.test_a_dead_server_that_no_force_moves_is_unmounted_lazily",
-    50: "test_protocol.test_a_busy_mount_is_a_failure_until_it_is_free test_mounts.test_who_keeps_a_mount_busy",
+    50: "test_file.test_a_busy_mount_is_a_failure_until_it_is_free "
+        "test_block_unmount.test_a_busy_directory_is_told_and_a_repeat_succeeds test_mounts.test_who_keeps_a_mount_busy",
     51: "test_protocol.test_two_pods_mount_one_volume_at_once "
         "test_block_unmount.test_a_mount_elsewhere_that_is_no_pods_is_told "
         "test_block_unmount.test_a_map_that_somebody_holds_is_told_and_a_repeat_finishes",
     52: "test_protocol.test_one_pod_leaves_while_another_comes",
-    53: "test_protocol.test_ten_unmounts_leave_an_empty_directory",
+    53: "test_file.test_unmount_ten_times test_block_unmount.test_ten_repeats_give_the_same_success",
     54: "test_block_stale.test_devices_are_deleted_by_wwid_and_only_just_verified "
         "test_block_stale.test_a_lun_that_is_reused_at_once_gets_the_right_volume",
     55: "test_attachment.test_the_whole_family_by_kubelet_itself",
@@ -257,50 +264,6 @@ def test_options_without_the_pvs_own_crash_nothing(flex: Driver, node: Any, volu
 
 # Mount
 
-def test_on_success_it_is_a_mount_of_another_device(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
-    assert flex("mount", directory, volume.options) == SUCCESS
-    mount, = node.mounts
-    assert mount.directory == str(directory) and mount.device != "254:1"
-
-
-@pytest.mark.parametrize("ready", [False, True], ids=["missing", "there"])
-def test_a_failed_mount_leaves_nothing(flex: Driver, node: Any, volume: Volume, directory: Path, ready: bool) -> None:
-    """kubelet would take a directory with a mount on it for done at its next try."""
-    if ready:
-        directory.mkdir(mode=0o750)
-    node.faults.fail["mount"] = 32
-    failed(flex("mount", directory, volume.options))
-    check_clean(node, volume)
-    assert not ready or os.listdir(directory) == []
-    node.faults.fail.clear()
-    assert flex("mount", directory, volume.options) == SUCCESS
-
-
-def test_a_repeated_mount_is_success_without_a_second_layer(flex: Driver, node: Any, volume: Volume,
-                                                            directory: Path) -> None:
-    for _ in range(3):
-        assert flex("mount", directory, volume.options) == SUCCESS
-    assert len(node.mounts) == 1
-
-
-def test_a_directory_with_another_volume_is_left_alone(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
-    flex("mount", directory, volume.options)
-    before = node.mounts
-    failed(flex("mount", directory, volume.other))
-    assert node.mounts == before
-    assert flex("unmount", directory) == SUCCESS
-    check_clean(node, volume)
-
-
-@pytest.mark.parametrize("ready", [False, True], ids=["missing", "there"])
-def test_the_directory_may_be_missing_or_there(flex: Driver, node: Any, volume: Volume, directory: Path,
-                                               ready: bool) -> None:
-    if ready:
-        directory.mkdir(mode=0o750)
-    assert flex("mount", directory, volume.options) == SUCCESS
-    assert directory.stat().st_mode & 0o777 == 0o750
-
-
 def test_two_pods_mount_one_volume_at_once(flex: Driver, node: Any, volume: Volume, tmp_path: Path) -> None:
     """Both succeed over one device, and give it back when the second is gone."""
     places = [tmp_path / "pods" / uid / "volumes/pure~flex/pvc-1" for uid in ("uid-1", "uid-2")]
@@ -313,6 +276,7 @@ def test_two_pods_mount_one_volume_at_once(flex: Driver, node: Any, volume: Volu
     check_clean(node, volume)
 
 
+@pytest.mark.parametrize("volume", ["file"], indirect=True)
 @pytest.mark.parametrize("place", ["mnt/kubelet/pods/u/volumes/pure~flex/pvc-1", "opt/a b\tc/pods/u/volumes/pure~flex/pvc-1",
                                    "x"])
 def test_kubelets_root_may_be_anywhere(flex: Driver, node: Any, volume: Volume, tmp_path: Path, place: str) -> None:
@@ -391,49 +355,6 @@ def test_unmount_of_what_was_never_mounted(flex: Driver, node: Any, volume: Volu
     directory.mkdir()
     assert flex("unmount", directory) == SUCCESS
     assert volume.holder.requests == [] and node.commands == []
-
-
-def test_unmount_after_a_reboot(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
-    flex("mount", directory, volume.options)
-    node.reboot()
-    assert flex("unmount", directory) == SUCCESS
-    check_clean(node, volume)
-
-
-def test_unmount_when_the_state_is_lost(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
-    flex("mount", directory, volume.options)
-    state.remove(Paths(str(node.root)), str(directory))
-    assert flex("unmount", directory) == SUCCESS
-    check_clean(node, volume)
-
-
-def test_ten_unmounts_leave_an_empty_directory(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
-    flex("mount", directory, volume.options)
-    for _ in range(10):
-        assert flex("unmount", directory) == SUCCESS
-    assert os.listdir(directory) == []
-    directory.rmdir()                           # as kubelet does
-    assert flex("unmount", directory) == SUCCESS
-
-
-def test_files_in_the_unmounted_directory_are_left_and_reported(flex: Driver, node: Any, volume: Volume,
-                                                                directory: Path) -> None:
-    (directory / "sub").mkdir(parents=True)
-    (directory / "sub" / "diary").write_text("mine")
-    flex("mount", directory, volume.options)
-    for _ in range(2):
-        assert "sub" in failed(flex("unmount", directory))
-        check_clean(node, volume)
-    assert (directory / "sub" / "diary").read_text() == "mine"
-
-
-def test_a_busy_mount_is_a_failure_until_it_is_free(flex: Driver, node: Any, volume: Volume, directory: Path) -> None:
-    flex("mount", directory, volume.options)
-    node.faults.umount_busy = 1
-    assert "busy" in failed(flex("unmount", directory))
-    assert len(node.mounts) == 1
-    assert flex("unmount", directory) == SUCCESS
-    check_clean(node, volume)
 
 
 # At once

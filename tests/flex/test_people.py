@@ -1,0 +1,56 @@
+"""What people type, in process; that kubelet never gets here is test_cli's."""
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from flex import people, verbs
+
+
+def typed(*words: str) -> Result:
+    return CliRunner().invoke(people._group("/nowhere/flex"), words, prog_name="flex")
+
+
+def test_help_names_each_call_and_says_what_it_does() -> None:
+    shown = typed("--help").output
+    for name in verbs.TABLE:
+        assert f"\n  {name} " in shown
+
+
+@pytest.mark.parametrize("verb", verbs.TABLE.values(), ids=lambda verb: verb.name)
+def test_each_call_has_help_with_its_arguments(verb: Any) -> None:
+    shown = typed(verb.name, "--help").output
+    assert all(argument in shown for argument in verb.arguments)
+    assert ("PURE_FLEX_ATTACH=true" in shown) == verb.attach_family
+
+
+@pytest.mark.parametrize("words", [["help"], ["-h"]])
+def test_help_has_several_names(words: list[str]) -> None:
+    assert typed(*words).output == typed("--help").output
+
+
+@pytest.mark.parametrize("words", [["version"], ["--version"]])
+def test_the_version_is_told(words: list[str]) -> None:
+    assert typed(*words).output == f"flex {people.version()}\n"
+    assert people.version()[0].isdigit()
+
+
+@pytest.mark.parametrize("words, complaint", [
+    (["moutn"], "No such command 'moutn'"), (["mount", "/x"], "Missing argument 'OPTIONS'"),
+    (["unmount", "/x", "/y"], "unexpected extra argument (/y)"), (["--loud"], "No such option: --loud")])
+def test_slips_are_named(words: list[str], complaint: str) -> None:
+    told = typed(*words)
+    assert (told.exit_code, complaint in told.output) == (2, True)
+
+
+def test_a_call_typed_in_clicks_way_is_answered_like_kubelets(capfd: pytest.CaptureFixture[str]) -> None:
+    """`flex -- init` and the like are not kubelet's, so they come through click."""
+    people.main(["init"], "/nowhere/flex")
+    assert json.loads(capfd.readouterr().out)["status"] == "Success"
+
+
+def test_the_exit_status_is_clicks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert people.main(["version"], "/nowhere/flex") == 0
+    assert people.main(["moutn"], "/nowhere/flex") == 2
