@@ -4,8 +4,8 @@ A volume may have moved since its PV was made, and PVs of the original driver na
 error that says who was asked and who could not be: a volume must not count as gone because its array was away.
 """
 
+from _queue import Empty, SimpleQueue      # `queue` adds classes in Python that nobody here needs
 from functools import partial
-from queue import Empty, SimpleQueue
 from threading import Thread
 
 from arrays.errors import NotFound, PureError, Refused, Unreachable

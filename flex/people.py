@@ -66,4 +66,3 @@ def _print_version(context: click.Context, parameter: click.Parameter, given: bo
     if given:
         click.echo(f"flex {version()}")
         context.exit()
-

@@ -39,7 +39,7 @@ def test_the_version_is_told(words: list[str]) -> None:
 
 @pytest.mark.parametrize("words, complaint", [
     (["moutn"], "No such command 'moutn'"), (["mount", "/x"], "Missing argument 'OPTIONS'"),
-    (["unmount", "/x", "/y"], "unexpected extra argument (/y)"), (["--loud"], "No such option: --loud")])
+    (["unmount", "/x", "/y"], "unexpected extra argument (/y)"), (["--loud"], "No such option")])
 def test_slips_are_named(words: list[str], complaint: str) -> None:
     told = typed(*words)
     assert (told.exit_code, complaint in told.output) == (2, True)
