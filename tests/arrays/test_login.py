@@ -53,11 +53,15 @@ def test_a_crowd_shares_one_failure() -> None:
     """An array that is away costs them one time limit together, not one each in turn."""
     gate = Gate(fails=True)
     logins = Logins(gate.log_in)
+    together = threading.Barrier(16)
+
+    def current() -> None:
+        together.wait(10)
+        logins.current()
+
     with ThreadPoolExecutor(16) as crowd:
-        found = [crowd.submit(logins.current) for _ in range(16)]
-        while gate.tries == 0 or logins._lock.locked() is False:
-            pass
-        threading.Timer(0.2, gate.open.set).start()
+        found = [crowd.submit(current) for _ in range(16)]
+        threading.Timer(0.3, gate.open.set).start()
         errors = [each.exception() for each in found]
     assert {str(each) for each in errors} == {f"{FA} cannot be reached: no answer in 30 s"}
     assert len({id(each) for each in errors}) == 16         # each thread raises its own
