@@ -20,7 +20,7 @@ from simulator.node.scsi import Path, Scsi, Unit
 from simulator.node.sessions import Sessions
 from simulator.node.views import MountInfo
 
-SIZE = 64 << 20
+SIZE = 16 << 20
 TARGET = "iqn.2010-06.com.purestorage:flasharray.0f0e1610{:08x}"
 PORTALS = ["203.0.113.11:3260", "203.0.113.12:3260"]
 ATA = "/sys/devices/pci0000:00/0000:00:1f.2/ata1"

@@ -59,14 +59,15 @@ def test_a_life_with_a_real_file_system(bench: Bench, kind: str) -> None:
     assert os.path.ismount(directory)
     assert directory in (bench.node.root / "proc/self/mountinfo").read_text()
     assert [(mount.directory, mount.fstype) for mount in bench.node.mounts] == [(directory, kind)]
+    before = bench.array.counters("v1").written_bytes
     bench.node.write(f"{directory}/hello", "world")
+    assert bench.array.counters("v1").written_bytes > before
     if kind != "ext4" or capable(CAP_SYS_RESOURCE):
         grow(bench, device, directory, kind)
         assert os.statvfs(directory).f_blocks * os.statvfs(directory).f_frsize > 1.8 * GiB
     assert bench.ask(f"del map {bench.node.maps[0].alias}") == "fail\n"
     assert bench.run("umount", directory).status == 0
     until(lambda: bench.ask(f"del map {bench.node.maps[0].alias}") == "ok\n")
-    assert bench.array.counters("v1").written_bytes > 0
 
 
 def test_a_node_without_power_writes_nothing_more(bench: Bench) -> None:

@@ -200,9 +200,6 @@ def test_a_scan_of_a_dying_session_blocks_until_it_is_given_up(bench: Bench) -> 
 def test_a_dark_portal_stalls_its_path_then_fails_it_and_comes_back_by_itself(bench: Bench) -> None:
     bench.volume("v1")
     bench.login(portals=1)
-    bench.iscsiadm("--logout")
-    bench.iscsiadm("-o", "update", "-n", "node.session.timeo.replacement_timeout", "-v", "10")
-    bench.iscsiadm("--login")
     bench.scan("0 0 1")
     state = f"{appeared(bench, 1)}/state"
     bench.array.set_portal(bench.portals[0], "dark")
