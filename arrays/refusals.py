@@ -78,7 +78,7 @@ class Declined(Exception):
                                 "upgraded?")
         if 400 <= self.status < 500:
             refused = Refused(who, f"{verb} {thing}", text or self._line)
-            return NotFound(who, thing, text) if _says(refused, _GONE) else refused
+            return NotFound(who, thing, text) if is_gone(refused) or is_pending(refused) else refused
         if self.status >= 500:
             return Unreachable(who, f"it answered {self._line}" + (f": {text}" if text else ""))
         return Unreachable(who, f"it answered {self._line}: is this an array's management address?")

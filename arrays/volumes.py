@@ -9,10 +9,10 @@ from typing import Any
 from arrays import records
 from arrays.calls import Calls, total
 from arrays.client import same
-from arrays.errors import ConfigError, NotFound, PureError, Refused, VolumeDiffers
+from arrays.errors import ConfigError, NotFound, PureError, Refused, TokenRefused, VolumeDiffers
 from arrays.names import base_name, check_pod_name, check_snapshot_name, check_suffix, check_volume_name, in_pod
 from arrays.records import Activity, Snapshot, Volume
-from arrays.refusals import is_gone, is_pending
+from arrays.refusals import is_pending
 from arrays.units import SECTOR, human_exactly, span
 
 
@@ -24,12 +24,7 @@ class Volumes(Calls):
     def volume(self, name: str, pending: bool = False) -> Volume:
         """The volume of that name; NotFound when there is none. With `pending` a destroyed one is found too."""
         check_volume_name(name)
-        try:
-            row = self._ask("look at", f"volume {name}", lambda rest: rest.get_volume(name, **_pending(pending)))
-        except Refused as refused:
-            if is_pending(refused):
-                raise NotFound(self.who, f"volume {name}", refused.text) from None
-            raise
+        row = self._ask("look at", f"volume {name}", lambda rest: rest.get_volume(name, **_pending(pending)))
         return records.volume(row)
 
     def find_volume(self, name: str, pending: bool = False) -> Volume | None:
@@ -79,6 +74,8 @@ class Volumes(Calls):
         limits = self._limits("create", thing, iops_limit, bandwidth_limit)
         try:
             return records.volume(self._ask("create", thing, lambda rest: rest.create_volume(name, size, **limits)))
+        except NotFound as refused:             # the pod or group it would stand in
+            found = self._left_behind(name, Refused(self.who, f"create {thing}", refused.text))
         except Refused as refused:
             found = self._left_behind(name, refused)
         if found.source:
@@ -112,7 +109,7 @@ class Volumes(Calls):
 
     def _left_behind(self, name: str, refused: Refused) -> Volume:
         """The live volume that is why an array refused to make one; what else it refused for is raised."""
-        found = self.find_volume(name, pending=True)
+        found = None if isinstance(refused, TokenRefused) else self.find_volume(name, pending=True)
         if found is None:
             raise refused
         if found.destroyed:
@@ -175,12 +172,13 @@ class Volumes(Calls):
         check_volume_name(name)
         try:
             self._ask("destroy", f"volume {name}", lambda rest: rest.destroy_volume(name))
+        except NotFound:
+            pass
         except Refused as refused:
-            if not (is_gone(refused) or is_pending(refused)):
-                raise self._still_connected(name, refused) from None
+            raise self._still_connected(name, refused) from None
 
     def _still_connected(self, name: str, refused: Refused) -> Refused:
-        hosts = self._hosts_of(name)
+        hosts = [] if isinstance(refused, TokenRefused) else self._hosts_of(name)
         if not hosts:
             return refused
         return Refused(self.who, refused.what, f"{refused.text} It is connected to {', '.join(hosts)}.")
@@ -211,8 +209,9 @@ class Volumes(Calls):
         check_volume_name(name)
         try:
             self._ask("eradicate", f"volume {name}", lambda rest: rest.eradicate_volume(name))
-        except NotFound:
-            pass
+        except NotFound as refused:
+            if is_pending(refused):             # it is still there
+                raise
 
     # Snapshots
 
@@ -246,9 +245,8 @@ class Volumes(Calls):
         check_snapshot_name(name)
         try:
             self._ask("destroy", f"snapshot {name}", lambda rest: rest.destroy_volume(name))
-        except Refused as refused:
-            if not (is_gone(refused) or is_pending(refused)):
-                raise
+        except NotFound:
+            pass
 
     def _snapshot(self, name: str) -> Snapshot | None:
         try:

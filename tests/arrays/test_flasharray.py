@@ -85,6 +85,13 @@ def test_a_user_who_may_only_look(sim: Simulator, pretend: PretendArray) -> None
     assert array.volumes() == []
     with pytest.raises(TokenRefused, match="refused the API token to create volume v: Operation is not permitted"):
         array.create_volume("v", GiB)
+    pretend.add_volume("w", GiB)
+    pretend.add_host("node1")
+    pretend.connect("node1", "w")
+    for call in (array.destroy_volume, array.eradicate_volume, lambda name: array.create_volume(name, GiB),
+                 lambda name: array.connect("node2", name), lambda name: array.snapshot(name, "a")):
+        with pytest.raises(TokenRefused):
+            call("w")
 
 
 def test_a_log_in_with_several_cookies_sends_all_of_them_back() -> None:

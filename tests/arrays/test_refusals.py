@@ -74,6 +74,11 @@ def test_texts_of_all_releases(test: object, text: str) -> None:
     assert isinstance(found, Refused) and test(found)       # type: ignore[operator]
 
 
+def test_what_is_destroyed_is_not_found_by_who_wants_to_use_it() -> None:
+    found = error("Volume has been destroyed.")
+    assert isinstance(found, NotFound) and refusals.is_pending(found)
+
+
 @pytest.mark.parametrize("text", [
     "Maximum number of volumes is reached", "Volume limit reached.", "Eradication is disabled.",
     "Volume cannot be deleted due to existing connections.", "Invalid combination of parameters specified.",

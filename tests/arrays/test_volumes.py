@@ -312,6 +312,12 @@ def test_a_live_volume_is_not_eradicated(pretend: PretendArray, array: FlashArra
     assert not pretend.volume(NAME).destroyed
 
 
+def test_a_volume_that_is_said_to_be_destroyed_is_not_yet_eradicated(pretend: PretendArray, array: FlashArray) -> None:
+    pretend.faults.add(method="DELETE", status=400, body='[{"msg": "Volume has been destroyed.", "ctx": "v"}]')
+    with pytest.raises(NotFound, match="has been destroyed"):
+        array.eradicate_volume("v")
+
+
 def test_eradication_may_be_forbidden(pretend: PretendArray, array: FlashArray) -> None:
     pretend.switches.safe_mode = True
     array.create_volume(NAME, GiB)
@@ -335,6 +341,11 @@ def test_volumes_in_pods(pretend: PretendArray, array: FlashArray) -> None:
     assert array.move_volume(NAME, "pod1") == f"pod1::{NAME}"
     assert array.volume(f"pod1::{NAME}").serial == made.serial
     assert array.move_volume(f"pod1::{NAME}", "pod1") == f"pod1::{NAME}"
+
+
+def test_a_volume_in_a_pod_that_is_not_there(array: FlashArray) -> None:
+    with pytest.raises(Refused, match="refused to create volume nowhere::v: Pod does not exist."):
+        array.create_volume("nowhere::v", GiB)
 
 
 def test_moves_that_cannot_be(pretend: PretendArray, array: FlashArray) -> None:
