@@ -19,9 +19,11 @@ from provisioner import settings as settings_module
 from provisioner.backend import Pace
 from provisioner.backends import Backends
 from provisioner.fleetwatch import FleetWatch
-from provisioner.kube import Access, Kube, from_kubeconfig, in_cluster
+from provisioner.kube import Kube
 from provisioner.loop import Loop
+from provisioner.pace import Pacer
 from provisioner.settings import Settings
+from provisioner.start import access
 
 log = logging.getLogger("provisioner")
 
@@ -76,7 +78,7 @@ def run(settings: Settings, stopping: threading.Event | None = None) -> int:
     """Work until SIGTERM (or `stopping`); the exit status: 0 when all in flight was finished, else 1."""
     stopping = stopping or stop_on_signals()
     identity = f"{settings.pod}_{uuid.uuid4()}"
-    kube = Kube(access(settings))
+    kube = Kube(access(settings), pace=Pacer(settings.api_rate) if settings.api_rate else None)
     pace = Pace(measure_every=settings.measure_every, read_timeout=settings.array_timeout)
     backends = Backends(lambda: fleet.load(settings.pure_json, settings_module.environment()),
                         settings.claim_workers, settings.volume_workers, pace)
@@ -103,15 +105,6 @@ def follow(loop: Loop, watch: FleetWatch, stopping: threading.Event, tick: float
             log.error("threads ended: %s: stopping, to be started anew", ", ".join(dead))
             return 1
     return 0
-
-
-def access(settings: Settings) -> Access:
-    """KUBECONFIG if it is set, else the pod's service account, else kubectl's default file."""
-    if settings.kubeconfig:
-        return from_kubeconfig(settings.kubeconfig)
-    if settings.api_host:
-        return in_cluster(settings.api_host, settings.api_port, settings.account)
-    return from_kubeconfig("~/.kube/config")
 
 
 def stop_on_signals() -> threading.Event:

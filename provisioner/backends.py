@@ -75,7 +75,7 @@ class Backends:
                 kept.relabel(entry.labels)
             else:
                 changed = True
-                kept = Backend(_store(entry, self._pace), self._pace)
+                kept = Backend(new_store(entry, self._pace.connect_timeout, self._pace.read_timeout), self._pace)
                 kept.start()
             new[entry.name] = kept
         self._share_slots(new)
@@ -97,12 +97,12 @@ class Backends:
             if backend.volume_slots.limit != volumes:
                 backend.volume_slots = Slots(volumes)
 
-    def place(self, claim: Claim, volume: str) -> tuple[Backend, str]:
+    def place(self, claim: Claim, volume: str, only: str = "") -> tuple[Backend, str]:
         """Choose the array (and the replication pod on it, or "") for a volume and reserve its bytes there.
 
-        NoArrayFits with every refusal.
+        `only` is the one array that will do, for a copy. NoArrayFits with every refusal.
         """
-        candidates = self.of(claim.volume_class.backend)
+        candidates = [backend for backend in self.of(claim.volume_class.backend) if only in ("", backend.name)]
         deadline = time.monotonic() + self._pace.first_measurement
         for backend in candidates:
             if not backend.measured.is_set():
@@ -129,7 +129,8 @@ def _without_labels(entry: Entry) -> tuple[object, ...]:
             getattr(entry, "nfs_endpoint", ""))
 
 
-def _store(entry: FlashArrayEntry | FlashBladeEntry, pace: Pace) -> Store:
+def new_store(entry: FlashArrayEntry | FlashBladeEntry, connect_timeout: float, read_timeout: float) -> Store:
+    """The client of one array; no I/O before it is asked something."""
     if isinstance(entry, FlashArrayEntry):
-        return BlockStore(entry, pace.connect_timeout, pace.read_timeout)
-    return FileStore(entry, pace.connect_timeout, pace.read_timeout)
+        return BlockStore(entry, connect_timeout, read_timeout)
+    return FileStore(entry, connect_timeout, read_timeout)

@@ -33,10 +33,19 @@ class BlockStore:
         return None
 
     def create(self, name: str, claim: Claim, wishes: Wishes) -> Found:
-        """Make the volume with its limits in one call, so that it never exists without them."""
+        """Make the volume with its limits in one call, so that it never exists without them; a copy gets them after."""
         wanted = claim.volume_class
+        if wishes.source:
+            return self._copy(names.in_pod(wishes.pod, name), claim, wishes)
         return _found(self.array.create_volume(names.in_pod(wishes.pod, name), claim.size,
                                                iops_limit=wanted.iops_limit, bandwidth_limit=wanted.bandwidth_limit))
+
+    def _copy(self, name: str, claim: Claim, wishes: Wishes) -> Found:
+        found = _found(self.array.clone_volume(wishes.source, name))
+        if found.size < claim.size:
+            self.array.grow_volume(name, claim.size)
+        self.complete(name, claim, wishes)
+        return found._replace(size=max(found.size, claim.size))
 
     def complete(self, name: str, claim: Claim, wishes: Wishes) -> None:
         """Give an adopted volume what a crash may have kept from it."""
@@ -66,7 +75,8 @@ class BlockStore:
 
     def holdings(self, prefix: str) -> Sequence[Found]:
         """All live volumes whose name begins with `prefix`, for reports; as long a list as there are volumes."""
-        return [found for volume in self.array.volumes() if names.is_ours((found := _found(volume)).name, prefix)]
+        patterns = [f"{prefix}-*", *(f"{pod}::{prefix}-*" for pod in self.entry.replication_pods)]
+        return [_found(volume) for pattern in patterns for volume in self.array.volumes(pattern)]
 
     def close(self) -> None:
         self.array.close()

@@ -5,6 +5,7 @@ appears nothing is done (kubernetes/kubernetes pkg/controller/volume/persistentv
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from arrays import names
 from arrays.errors import ConfigError, PureError
@@ -29,6 +30,13 @@ class LeftAlone(PureError):
     """The claim asks for content from a source that is not ours to copy; somebody else may serve it."""
 
 
+class Source(NamedTuple):
+    """Whose data a claim's volume shall have: one of `claim` (a name in the same namespace) or `snapshot` is set."""
+
+    claim: str = ""
+    snapshot: str = ""          # "k8s-pvc-<uid>.suffix"
+
+
 @dataclass(frozen=True)
 class Claim:
     """A claim ready to be served: everything checked, sizes in bytes."""
@@ -43,7 +51,7 @@ class Claim:
     volume_class: VolumeClass
     requirements: tuple[Requirement, ...]       # on the array's labels
     node: str
-    snapshot: str
+    source: Source | None                       # None: an empty volume
 
     @property
     def pv_name(self) -> str:
@@ -78,13 +86,24 @@ def parse(record: ClaimRecord, volume_class: VolumeClass) -> Claim:
     """Check what a claim asks for. ConfigError or LeftAlone when it cannot be served as it stands."""
     if record.volume_mode == "Block":
         raise ConfigError("volumeMode Block cannot be served: FlexVolume has no raw block volumes")
-    if record.source:
-        raise LeftAlone(f"data source {'/'.join(filter(None, record.source))} is not one that {volume_class.name} can "
-                        "copy: the claim is left to whoever serves it")
     _check_modes(record.access_modes, volume_class.backend)
     return Claim(record.uid, record.namespace, record.name, record.version,
                  array_size(parse_quantity(record.requested)), record.access_modes, record.volume_mode, volume_class,
-                 parse_selector(record.selector), record.node, record.snapshot)
+                 parse_selector(record.selector), record.node, _source(record, volume_class.backend))
+
+
+def _source(record: ClaimRecord, backend: str) -> Source | None:
+    """What is to be copied; LeftAlone when that is not ours to copy, for an empty volume would be the worst answer."""
+    if record.source is None:
+        if record.snapshot and backend != BLOCK:
+            raise ConfigError(f"snapshot {record.snapshot} cannot be copied to backend {backend}: snapshots are "
+                              "FlashArrays'")
+        return Source(snapshot=record.snapshot) if record.snapshot else None
+    group, kind, name = record.source
+    if (group, kind) == ("", "PersistentVolumeClaim") and backend == BLOCK:
+        return Source(claim=name)
+    raise LeftAlone(f"data source {'/'.join(filter(None, record.source))} is not one that backend {backend} can copy: "
+                    "the claim is left to whoever serves it")
 
 
 def _check_modes(modes: tuple[str, ...], backend: str) -> None:

@@ -59,8 +59,7 @@ class FileStore:
 
     def holdings(self, prefix: str) -> Sequence[Found]:
         """All live file systems whose name begins with `prefix`, for reports."""
-        return [found for file_system in self.array.file_systems()
-                if names.is_ours((found := _found(file_system)).name, prefix)]
+        return [_found(file_system) for file_system in self.array.file_systems(f"{prefix}-*")]
 
     def close(self) -> None:
         self.array.close()

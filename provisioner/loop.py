@@ -27,6 +27,7 @@ from provisioner.freshness import Freshness
 from provisioner.informer import Informer, Timing
 from provisioner.kube import CLAIMS, CLASSES, PVS, Kube
 from provisioner.objects import ClaimRecord, ClassRecord, PvRecord, claim_record, class_record, pv_record
+from provisioner.origins import Origins
 from provisioner.provision import Caches, Provision, Saved
 from provisioner.reclaim import Duty, Reclaim
 from provisioner.search import Search
@@ -70,8 +71,8 @@ class Loop:
         search = Search(backends)
         fresh = Freshness(kube, self.claims, lambda: len(self.claim_queue))
         self._provision = Provision(kube, Caches(self.claims.cache, self.pvs.cache, self.classes.cache), backends,
-                                    self.attempts, settings, may_act=may_act, fresh=fresh,
-                                    finalizers=lambda: finalizers.allowed)
+                                    self.attempts, settings, Origins(kube, self.pvs.cache, search, settings),
+                                    may_act=may_act, fresh=fresh, finalizers=lambda: finalizers.allowed)
         self._reclaim = Reclaim(kube, self.pvs.cache, search, self.attempts, finalizers, settings, may_act=may_act)
         self._grow = growth.Grow(self.claims.cache, self.pvs.cache, search, settings, may_act=may_act)
         self._threads: list[threading.Thread] = []

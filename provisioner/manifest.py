@@ -65,11 +65,19 @@ def _options(claim: Claim, made: Made, prefix: str) -> dict[str, str]:
         "volume": made.volume,
         "array": made.array,
         "nfs": made.nfs,
-        "mountOptions": claim.volume_class.mount_options,
+        "mountOptions": _mount_options(claim),
         "createOptions": claim.volume_class.create_options,
         "access": claim.access_modes[0] if len(claim.access_modes) == 1 else _widest(claim.access_modes),
     }
     return {key: value for key, value in options.items() if value}
+
+
+def _mount_options(claim: Claim) -> str:
+    """The class's; a copy of an xfs has its original's UUID, and a node that has mounted one would refuse the other."""
+    options = claim.volume_class.mount_options
+    if claim.source is None or claim.volume_class.fs_type not in ("", "xfs") or "nouuid" in options.split(","):
+        return options
+    return f"{options},nouuid".lstrip(",")
 
 
 def _widest(modes: tuple[str, ...]) -> str:

@@ -8,13 +8,14 @@ is destroyed again. Between retries nothing is destroyed.
 """
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from arrays import names
-from arrays.errors import Busy, ConfigError, PureError, Refused
+from arrays.errors import Busy, ConfigError, PureError, Refused, Unreachable
 from provisioner import claims, volumes
 from provisioner.apierrors import Conflict, Malformed, NotThere
 from provisioner.attempts import Attempt, Attempts
@@ -25,6 +26,7 @@ from provisioner.claims import Claim, ClassMissing
 from provisioner.kube import PVS, Kube, in_namespace, named
 from provisioner.manifest import Made, persistent_volume
 from provisioner.objects import ClaimRecord, ClassRecord, PvRecord, Raw, claim_record, pv_record
+from provisioner.origins import Origin, Origins
 from provisioner.placement import may_hold
 from provisioner.settings import Settings
 from provisioner.stores import Found, Wishes
@@ -33,6 +35,9 @@ log = logging.getLogger(__name__)
 
 _MOST_UNSAVED = 64              # volumes without PV, beyond which no more are made: the API takes none just now
 _PATIENCE = 60.0                # seconds a claim from before our start waits for an array that may have its volume
+
+
+_NEVER_SENT = (ConnectionRefusedError, socket.gaierror)     # the array cannot have heard of it
 
 
 class Caches(NamedTuple):
@@ -71,11 +76,12 @@ class MayHaveIt(PureError):
 class Provision:
     """Serves one claim a call; safe for threads as long as no two calls have the same UID."""
 
-    def __init__(self, kube: Kube, caches: Caches, backends: Backends, attempts: Attempts, settings: Settings, *,
+    def __init__(self, kube: Kube, caches: Caches, backends: Backends, attempts: Attempts, settings: Settings,
+                 origins: Origins, *,
                  may_act: Callable[[], bool] = lambda: True, fresh: Callable[[], bool] = lambda: False,
                  finalizers: Callable[[], bool] = lambda: True) -> None:
         self._kube, self._caches, self._backends = kube, caches, backends
-        self._attempts, self._settings = attempts, settings
+        self._attempts, self._settings, self._origins = attempts, settings, origins
         self._may_act, self._fresh, self._finalizers = may_act, fresh, finalizers
         self._parsed: dict[str, VolumeClass] = {}       # class UID -> what it asks for
         self._strangers: set[str] = set()               # claims from before our start: somebody may have begun them
@@ -165,11 +171,12 @@ class Provision:
     def _make(self, claim: Claim, attempt: Attempt) -> Made:
         """Find or make the claim's volume, and note the PV to be saved for it."""
         name = names.volume_name(self._settings.prefix, claim.pv_name)
+        origin = self._origins.find(claim) if claim.source else None
         backend, found = self._left_behind(name, claim, attempt)
         if backend is not None and found is not None:
-            found = self._adopt(backend, found, claim, attempt)
+            found = self._adopt(backend, found, claim, attempt, origin)
         else:
-            backend, found = self._create(name, claim, attempt)
+            backend, found = self._create(name, claim, attempt, origin)
         made = volumes.made(backend.store, found, dict(backend.labels))
         attempt.pv = persistent_volume(claim, made, self._settings.prefix, default_fs_type=self._settings.fs_type,
                                        provisioner=self._settings.provisioner, finalizer=self._finalizers())
@@ -209,20 +216,20 @@ class Provision:
         volumes.unmake(backend.store, found)
         return False
 
-    def _create(self, name: str, claim: Claim, attempt: Attempt) -> tuple[Backend, Found]:
-        backend, pod = self._backends.place(claim, name)
+    def _create(self, name: str, claim: Claim, attempt: Attempt, origin: Origin | None) -> tuple[Backend, Found]:
+        backend, pod = self._backends.place(claim, name, origin.array if origin else "")
         found: Found | None = None
         try:
             with self._array(backend, attempt):
-                found = volumes.make(backend.store, name, claim, self._wishes(claim, pod))
+                found = volumes.make(backend.store, name, claim, self._wishes(claim, pod, origin))
         finally:
             backend.settle(name, found is not None)
         return backend, found
 
-    def _adopt(self, backend: Backend, found: Found, claim: Claim, attempt: Attempt) -> Found:
+    def _adopt(self, backend: Backend, found: Found, claim: Claim, attempt: Attempt, origin: Origin | None) -> Found:
         log.info("claim=%s takes over volume=%s array=%s from an earlier attempt", claim.key, found.name, backend.name)
         with self._array(backend, attempt):
-            return volumes.adopt(backend.store, found, claim, self._wishes(claim, ""))
+            return volumes.adopt(backend.store, found, claim, self._wishes(claim, "", origin))
 
     @contextmanager
     def _array(self, backend: Backend, attempt: Attempt) -> Iterator[None]:
@@ -230,14 +237,20 @@ class Provision:
         with backend.at_work(backend.claim_slots):
             if not self._may_act():
                 raise Busy(f"array {backend.name}", "this process does not lead any more")
+            before = backend.name in attempt.sent
             attempt.sent.add(backend.name)
-            yield
+            try:
+                yield
+            except Unreachable as error:
+                if not before and isinstance(error.__cause__, _NEVER_SENT):
+                    attempt.sent.discard(backend.name)
+                raise
 
-    def _wishes(self, claim: Claim, pod: str) -> Wishes:
+    def _wishes(self, claim: Claim, pod: str, origin: Origin | None) -> Wishes:
         wanted, settings = claim.volume_class, self._settings
         return Wishes(settings.export_rules if wanted.export_rules is None else wanted.export_rules,
                       settings.snapshot_directory if wanted.snapshot_directory is None else wanted.snapshot_directory,
-                      pod)
+                      pod, origin.source if origin else "")
 
     # The PV
 

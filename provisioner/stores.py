@@ -32,6 +32,7 @@ class Wishes(NamedTuple):
     export_rules: str = ""
     snapshot_directory: bool = False
     pod: str = ""
+    source: str = ""                        # volume or snapshot ("volume.suffix") whose data it shall have
 
 
 class Store(Protocol):

@@ -39,9 +39,11 @@ def make(store: Store, name: str, claim: Claim, wishes: Wishes) -> Found:
 
 def adopt(store: Store, found: Found, claim: Claim, wishes: Wishes) -> Found:
     """Make a volume that is there the claim's: recovered, not in use, big enough, complete. Its size may be larger."""
-    if found.source:
-        raise VolumeDiffers(f"array {store.entry.name}", f"volume {found.name}", "a blank volume",
-                            f"the data of {found.source}")
+    origin = wishes.source.partition(".")[0]
+    if found.source.lower() != origin.lower():
+        raise VolumeDiffers(f"array {store.entry.name}", f"volume {found.name}",
+                            f"the data of {origin}" if origin else "a blank volume",
+                            f"the data of {found.source}" if found.source else "nothing in it")
     if found.destroyed:
         store.recover(found.name)
     if users := store.users(found.name):

@@ -1,0 +1,187 @@
+"""pure: what an administrator asks of arrays and volumes. Everything here only reads.
+
+Runs wherever pure.json (PURE_DISCOVERY_CONF) is, for PVs and claims also with access to the Kubernetes API: in the
+provisioner's pod (`kubectl exec`), or with KUBECONFIG. Exit status: 0 fine, 1 something is not, 2 it could not be asked.
+"""
+
+import sys
+from typing import Any
+
+import click
+
+from arrays import fleet as fleets
+from arrays.errors import ConfigError, NoArrayFits, PureError
+from arrays.fleet import Fleet
+
+_TABLE_OR_JSON = click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table",
+                              help="A table for people or JSON for programs.")
+
+
+def main() -> None:
+    """The console script; exits."""
+    sys.exit(_status())
+
+
+def _status() -> int:
+    try:
+        return int(pure.main(prog_name="pure", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except click.exceptions.Abort:
+        return 2
+    except PureError as error:
+        click.echo(f"pure: {error}", err=True)
+        return 2 if isinstance(error, ConfigError) else 1
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def pure() -> None:
+    """Ask about the arrays of pure.json and the volumes made for Kubernetes."""
+
+
+@pure.group()
+def arrays() -> None:
+    """The arrays themselves."""
+
+
+@arrays.command()
+@_TABLE_OR_JSON
+def show(output: str) -> int:
+    """Show capacity, reduction and load of each array."""
+    from provisioner import survey
+    from provisioner.table import rendered
+    answers = survey.each(_fleet(), survey.figures)
+    rows = [{"array": answer.entry.name, "kind": survey.kind(answer.entry), **(answer.said or {}),
+             "labels": dict(answer.entry.labels), "url": f"https://{answer.entry.endpoint}/"}
+            for answer in answers if not answer.error]
+    click.echo(rendered(rows if output == "json" else [survey.for_people(row) for row in rows], output == "json",
+                        "no array answered"))
+    return _complain(answers)
+
+
+@arrays.command()
+@click.option("--backend", type=click.Choice(["block", "file"]), default="block", help="FlashArrays or FlashBlades.")
+@click.option("--size", default="1Gi", help="Room that is needed, as a claim writes it.")
+@click.option("--selector", "-l", multiple=True, metavar="KEY=VALUE", help="A label the array must have.")
+@_TABLE_OR_JSON
+def best(backend: str, size: str, selector: tuple[str, ...], output: str) -> int:
+    """Tell which array a new volume would go to, and why not to the others."""
+    from provisioner import survey
+    from provisioner.placement import ArrayState, choose_array, refusal
+    from provisioner.table import rendered
+    claim = _imagined_claim(backend, size, selector)
+    states = []
+    for answer in survey.each(_fleet(), survey.measured):
+        found = answer.said
+        states.append(ArrayState(answer.entry.name, survey.backend(answer.entry), answer.entry.labels,
+                                 found.capacity if found else 0, found.used if found else 0,
+                                 found.volumes if found else 0, answer.error, pods=found.pods if found else {}))
+    try:
+        chosen = choose_array(states, claim)
+    except NoArrayFits as error:
+        click.echo(f"pure: {error}", err=True)
+        return 1
+    entry = next(answer for answer in _entries() if answer.name == chosen.name)
+    row = {"use_url": f"https://{entry.endpoint}/", "use_name": chosen.name, "use_api": masked(entry.token),
+           "used_percent": round(chosen.used_percent, 1), "volumes": chosen.volumes}
+    click.echo(rendered([row], output == "json", ""))
+    for state in states:
+        if state.backend == backend and (why := refusal(state, claim)):
+            click.echo(f"not {state.name}: {why}", err=True)
+    return 0
+
+
+@arrays.command()
+@_TABLE_OR_JSON
+def check(output: str) -> int:
+    """Log in to each array and say what is wrong with it or with its entry in pure.json."""
+    from provisioner import survey
+    from provisioner.table import rendered
+    fleet = _fleet()
+    answers = survey.each(fleet, survey.figures)
+    rows = [{"array": answer.entry.name, "kind": survey.kind(answer.entry), "ok": "no" if answer.error else "yes",
+             "says": answer.error or f"{answer.said['array_name']} {answer.said['version']}"} for answer in answers]
+    rows += [{"array": "-", "kind": "pure.json", "ok": "no", "says": complaint} for complaint in fleet.complaints]
+    click.echo(rendered(rows, output == "json", "pure.json names no array"))
+    return 1 if any(row["ok"] == "no" for row in rows) else 0
+
+
+@pure.command()
+@click.option("--array", help="Only of this array, by its management address.")
+@_TABLE_OR_JSON
+def volumes(array: str | None, output: str) -> int:
+    """List the volumes and file systems made for this cluster, with their PVs and claims."""
+    from provisioner import survey
+    from provisioner.inventory import Inventory
+    from provisioner.table import rendered
+    settings = _settings()
+    answers = survey.each(_fleet(), survey.holdings(settings.prefix))
+    inventory = Inventory.read(settings)
+    rows = [inventory.row(answer.entry.name, found) for answer in answers if array in (None, answer.entry.name)
+            for found in answer.said or ()]
+    click.echo(rendered(rows if output == "json" else [survey.for_people(row) for row in rows], output == "json",
+                        "no volume of ours"))
+    return _complain(answers)
+
+
+@pure.command()
+@_TABLE_OR_JSON
+def orphans(output: str) -> int:
+    """List volumes with this cluster's prefix that no PV stands for. Nothing is deleted."""
+    from provisioner import orphans as orphanage
+    from provisioner import survey
+    from provisioner.inventory import Inventory
+    from provisioner.table import rendered
+    settings = _settings()
+    answers = survey.each(_fleet(), survey.holdings(settings.prefix))
+    inventory = Inventory.read(settings)
+    found = orphanage.orphans({answer.entry.name: answer.said or () for answer in answers}, inventory.held,
+                              inventory.claims, settings.prefix)
+    rows = [orphan._asdict() for orphan in found]
+    click.echo(rendered(rows if output == "json" else [survey.for_people(row) for row in rows], output == "json",
+                        "no orphans"))
+    return _complain(answers)
+
+
+def masked(token: str) -> str:
+    """A token that can be told from another one and is good for nothing."""
+    return f"{token[:4]}…{token[-2:]}" if len(token) > 16 else "…"
+
+
+def _imagined_claim(backend: str, size: str, selector: tuple[str, ...]) -> Any:
+    from provisioner.claims import parse
+    from provisioner.classes import VolumeClass
+    from provisioner.objects import ClaimRecord
+    labels = dict(pair.partition("=")[::2] for pair in selector)
+    mode = "ReadWriteOnce" if backend == "block" else "ReadWriteMany"
+    record = ClaimRecord("0", "a", "new-volume", "", "any", "", False, size, "", (mode,),
+                         selector={"matchLabels": labels})
+    return parse(record, VolumeClass("any", backend, "Delete"))
+
+
+def _settings() -> Any:
+    from provisioner import settings
+    return settings.read()
+
+
+def _fleet() -> Fleet:
+    from provisioner import settings
+    return fleets.load(_settings().pure_json, settings.environment())
+
+
+def _entries() -> list[Any]:
+    fleet = _fleet()
+    return [*fleet.flash_arrays, *fleet.flash_blades]
+
+
+def _complain(answers: list[Any]) -> int:
+    """Say on stderr which arrays gave no answer; the exit status."""
+    for answer in answers:
+        if answer.error:
+            click.echo(f"pure: {answer.entry.name}: {answer.error}", err=True)
+    return 1 if any(answer.error for answer in answers) else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""snapshot: take and delete snapshots of claims on FlashArrays, for `kubectl exec` into the provisioner's pod.
+
+    snapshot create -n shop data     prints k8s-pvc-<uid>.<suffix>
+    snapshot delete NAME
+
+A claim with the annotation snapshot.beta.purestorage.com/name: NAME gets a volume with the snapshot's data.
+"""
+
+import sys
+from datetime import datetime, timezone
+from typing import Any
+
+import click
+
+from arrays.errors import ConfigError, NotFound, PureError
+
+
+def main() -> None:
+    """The console script; exits."""
+    sys.exit(_status())
+
+
+def _status() -> int:
+    try:
+        return int(snapshot.main(prog_name="snapshot", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except click.exceptions.Abort:
+        return 2
+    except PureError as error:
+        click.echo(f"snapshot: {error}", err=True)
+        return 2 if isinstance(error, ConfigError) else 1
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def snapshot() -> None:
+    """Snapshots of claims."""
+
+
+@snapshot.command()
+@click.option("-n", "--namespace", default="default", show_default=True, help="The claim's namespace.")
+@click.option("--suffix", default="", help="End of the snapshot's name; the time, unless given.")
+@click.argument("pvc")
+def create(namespace: str, suffix: str, pvc: str) -> int:
+    """Take a snapshot of the volume of claim PVC and print its name."""
+    from arrays import names
+    from arrays.flasharray import FlashArray
+    array, volume = _volume_of(namespace, pvc)
+    wanted = names.check_suffix(suffix or datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ"))
+    client = FlashArray(array)
+    try:
+        click.echo(client.snapshot(volume, wanted).name)
+    finally:
+        client.close()
+    return 0
+
+
+@snapshot.command()
+@click.argument("name")
+def delete(name: str) -> int:
+    """Delete snapshot NAME, as create printed it; it stays recoverable on the array for a day."""
+    from arrays import names
+    from arrays.flasharray import FlashArray
+    from provisioner import settings as settings_module
+    settings = settings_module.read()
+    names.check_snapshot_name(name)
+    volume = name.rpartition(".")[0]
+    if not names.is_ours(volume, settings.prefix):
+        raise ConfigError(f"{name} is not a snapshot of a volume of this cluster: those begin with {settings.prefix}-")
+    fleet = _fleet(settings)
+    for entry in fleet.flash_arrays:
+        client = FlashArray(entry)
+        try:
+            if any(found.name.lower() == name.lower() for found in client.snapshots(volume)):
+                client.destroy_snapshot(name)
+                return 0
+        except NotFound:
+            continue
+        finally:
+            client.close()
+    raise NotFound("the fleet", f"snapshot {name}")
+
+
+def _volume_of(namespace: str, pvc: str) -> tuple[Any, str]:
+    """The FlashArray entry and the name there of a claim's volume."""
+    from provisioner import settings as settings_module
+    from provisioner.kube import PVS, Kube, in_namespace, named
+    from provisioner.objects import pv_record
+    from provisioner.start import access
+    settings = settings_module.read()
+    kube = Kube(access(settings), agent="snapshot")
+    claim = kube.get(in_namespace(namespace, "persistentvolumeclaims", pvc))
+    volume_name = (claim.get("spec") or {}).get("volumeName")
+    if not volume_name:
+        raise ConfigError(f"claim {namespace}/{pvc} is not bound yet")
+    pv = pv_record(kube.get(named(PVS, volume_name)), settings.provisioners)
+    if pv is None or pv.backend == "file":
+        raise ConfigError(f"claim {namespace}/{pvc} has no FlashArray volume of ours, and only those have snapshots")
+    return _home(settings, pv.array, pv.volume or f"{settings.prefix}-{pv.name}")
+
+
+def _home(settings: Any, hint: str, volume: str) -> tuple[Any, str]:
+    """The array that has the volume; the one named in the PV is asked first."""
+    from arrays.flasharray import FlashArray
+    entries = _fleet(settings).flash_arrays
+    for entry in sorted(entries, key=lambda entry: bool(entry.name != hint)):
+        client = FlashArray(entry)
+        try:
+            if client.find_volume(volume):
+                return entry, volume
+        finally:
+            client.close()
+    raise NotFound("the fleet", f"volume {volume}")
+
+
+def _fleet(settings: Any) -> Any:
+    from arrays import fleet
+    from provisioner import settings as settings_module
+    return fleet.load(settings.pure_json, settings_module.environment())
+
+
+if __name__ == "__main__":
+    main()
