@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench clean
+.PHONY: help venv demo test lint bench bundle image cluster cluster-up cluster-down clean
 
 help:   ## list what there is to make
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,23 +14,40 @@ $(VENV)/.made: setup.cfg pyproject.toml
 	@sh tests/setup/venv.sh "$(PYTHON)" "$(VENV)"
 	@touch $@
 
-demo: venv   ## claim to data on the simulator, two nodes, under a minute
+demo: venv   ## claim to data on the simulator: two nodes, a moved pod, a dead node (DEMO='--help' for options)
 	@sh tests/setup/host-tools.sh
-	@$(BIN)/python -m simulator.demo
+	@$(BIN)/python -m simulator.demo $(DEMO)
 
 test: venv   ## unit and contract tests, with coverage
 	@sh tests/setup/host-tools.sh
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m coverage run -m pytest -n 2 tests
+	@$(BIN)/python -m coverage run -m pytest -q -n 2 tests
 	@$(BIN)/python -m coverage combine -q
-	@$(BIN)/python -m coverage report
+	@$(BIN)/python -m coverage report --skip-covered
 
 lint: venv   ## flake8 and mypy --strict
 	@$(BIN)/python -m flake8
 	@$(BIN)/python -m mypy
 
-bench: venv   ## every budget as a ratio measured in one run
+bench: venv   ## every budget as a ratio or a number measured in one run
 	@$(BIN)/python -m tests.bench
+
+bundle: venv   ## the driver for nodes, into dist/, and its tests in bare roots
+	@sh tests/setup/build-tools.sh
+	@$(BIN)/python -m daemonset.bundle
+	@$(BIN)/python -m pytest -q tests/bundle
+
+image: bundle   ## the container image, into dist/pure-flex-image.tar
+	@$(BIN)/python -m daemonset.image
+
+cluster: image   ## real Kubernetes: two nodes in namespaces, real kubelets, our image
+	@$(BIN)/python -m pytest -q tests/cluster
+
+cluster-up: venv   ## leave a real two-node Kubernetes running, to play with
+	@$(BIN)/python -m tests.cluster up
+
+cluster-down: venv   ## remove it
+	@$(BIN)/python -m tests.cluster down
 
 clean:   ## remove what the other targets made
 	rm -rf $(VENV) .cache .coverage* .demo build dist *.egg-info

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
 
 from arrays.entries import FlashArrayEntry, FlashBladeEntry
 from arrays.flasharray import FlashArray
@@ -12,9 +11,6 @@ from arrays.flashblade import FlashBlade
 from simulator.fleet import Simulator
 from simulator.flasharray import FlashArray as PretendArray
 from simulator.flashblade import FlashBlade as PretendBlade
-
-settings.register_profile("patient", deadline=None)     # other work on the machine is no failure
-settings.load_profile("patient")
 
 _numbers = itertools.count(1)
 

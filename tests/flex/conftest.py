@@ -7,12 +7,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from tests.flex.driver import SCRIPT, Driver
-
-settings.register_profile("patient", deadline=None)     # other work on the machine is no failure
-settings.load_profile("patient")
 
 
 @pytest.fixture
