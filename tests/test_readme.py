@@ -7,7 +7,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-SOURCE = {path: path.read_text() for room in ("arrays", "flex", "provisioner", "daemonset") for path in (ROOT / room).rglob("*.py")}
+ROOMS = ("arrays", "flex", "provisioner", "daemonset")
+SOURCE = {path: path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py")}
 
 # Python joins neighbouring literals, and f-strings have holes: what is left are the words as an operator reads them.
 SAID = re.sub(r'"\s*\n?\s*f?"', "", "\n".join(SOURCE.values()))

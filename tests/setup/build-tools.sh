@@ -8,9 +8,7 @@ for pair in /usr/bin/python3.11:python3.11 /usr/bin/musl-gcc:musl-tools /usr/bin
     [ -e "${pair%%:*}" ] || missing="$missing ${pair##*:}"
 done
 # the interpreter alone is not enough: the standard library is a package of its own
-[ -e /usr/lib/python3.11/lib-dynload/_ssl.cpython-311-x86_64-linux-gnu.so ] || [ "$(uname -m)" != x86_64 ] ||
-    missing="$missing libpython3.11-stdlib"
-[ -e /usr/lib/python3.11/distutils/version.py ] || missing="$missing python3.11-distutils"
+[ -e /usr/lib/python3.11/distutils/version.py ] || missing="$missing libpython3.11-stdlib"
 # a static busybox, since the image has no libraries for another
 [ -z "${missing##*busybox*}" ] || dpkg -s busybox-static >/dev/null 2>&1 || missing="$missing busybox-static"
 
