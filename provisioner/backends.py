@@ -16,7 +16,7 @@ from provisioner.backend import Backend, Pace, Slots
 from provisioner.block import BlockStore
 from provisioner.claims import Claim
 from provisioner.file import FileStore
-from provisioner.placement import choose_array, choose_pod
+from provisioner.placement import choose_array, choose_pod, refusal
 from provisioner.stores import Store
 
 log = logging.getLogger(__name__)
@@ -109,9 +109,13 @@ class Backends:
                 backend.measured.wait(max(0.0, deadline - time.monotonic()))
             backend.refresh()
         with self._placing:                             # so that claims placed at once see each other
-            chosen = choose_array([backend.state() for backend in candidates], claim)
+            states = [backend.state() for backend in candidates]
+            chosen = choose_array(states, claim)
             backend = next(backend for backend in candidates if backend.name == chosen.name)
             backend.reserve(volume, claim.size)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("placed claim=%s array=%s among=%s", claim.key, chosen.name, ",".join(
+                f"{state.name}:{state.used_percent:.1f}%" for state in states if not refusal(state, claim)))
         return backend, choose_pod(chosen.pods)
 
     def stop(self) -> None:
