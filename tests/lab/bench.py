@@ -153,7 +153,8 @@ def timed(call: Callable[[], object]) -> float:
 def table(results: dict[str, dict[str, list[float]]], start_ms: float, spawns: dict[str, int]) -> str:
     """The medians in ms with their range, and the ratios that the budgets are about."""
     lines = [f"{date.today()}, one emulated CPU; medians (min-max) in ms; an idle `flex init` takes {start_ms:.0f}", "",
-             "| operation | flex | bare | os-brick | flex ÷ (bare + own start) | flex ÷ os-brick |", "|---|---|---|---|---|---|"]
+             "| operation | flex | bare | os-brick | flex ÷ (bare + own start) | flex ÷ os-brick |",
+             "|---|---|---|---|---|---|"]
     for operation, by_whom in results.items():
         middle = {who: statistics.median(times) for who, times in by_whom.items()}
         cells = [f"{middle[who]:.0f} ({min(by_whom[who]):.0f}-{max(by_whom[who]):.0f})"

@@ -8,16 +8,19 @@ import pytest
 
 from tests.lab import foreign
 from tests.lab.arrays import Arrays, FlashArray, FlashBlade
+from tests.lab.guest import build
 from tests.lab.lab import Lab
 from tests.lab.node import Node
 
 # Waits that a person at a desk would shorten too; each test that is about one of them sets it itself.
+FAILURES = build.CACHE / "last-failures.txt"
 SETTINGS = {"PURE_ISCSI_LOGIN_TIMEOUT": "5", "PURE_FLEX_DEBUG": "true"}
 
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """Three machines that answer; their serial logs are kept in .cache/lab when they go."""
+    FAILURES.unlink(missing_ok=True)
     with Lab(kept="PURE_LAB_KEEP" in os.environ) as lab:
         try:
             yield lab
@@ -100,10 +103,13 @@ def blade(arrays: Arrays) -> FlashBlade:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
-    """A failed test shows the end of the drivers' logs and of the kernels'."""
+    """A failed test shows the end of the drivers' logs and of the kernels', at once in FAILURES and again at the end."""
     report = yield
-    if report.failed and call.when == "call":
+    if report.failed:
         for node in item.funcargs.get("nodes", ()) or []:
             report.sections.append((f"{node.name}: /var/log/pure-flex.log", node.log()))
             report.sections.append((f"{node.name}: dmesg", node.sh("dmesg | tail -25", allow=None)))
+        with FAILURES.open("a") as file:
+            file.write(f"==== {item.nodeid} ({call.when})\n{report.longreprtext}\n")
+            file.writelines(f"---- {title}\n{text}\n" for title, text in report.sections)
     return report

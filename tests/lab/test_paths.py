@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.arrays import Arrays, FlashArray
-from tests.lab.lab import FABRIC_A, PORTALS
+from tests.lab.lab import FABRIC_A, OTHERS_PORTALS, PORTALS
 from tests.lab.node import Node, eventually
 
 SUCCESS = "Success"
@@ -64,6 +64,34 @@ def test_one_dead_portal_at_login(fresh: Node, array: FlashArray, state: str):
     assert len(paths) == 2
     for each in (volume, second):
         assert fresh.unmount("pod", each.pv).status == SUCCESS
+
+
+def test_a_login_under_way_is_no_session(fresh: Node, array: FlashArray):
+    """iscsid is still trying a dark portal, so iscsiadm says "session exists" (15): only sysfs is believed."""
+    array.portal(PORTALS[1], "dark")
+    fresh.sh(f"iscsiadm -m node -T {array.iqn} -p {PORTALS[1]} -o new")
+    fresh.guest.start_command("iscsiadm", "-m", "node", "-T", array.iqn, "-p", PORTALS[1], "--login")
+    time.sleep(1)
+    volume = array.new_volume()
+    answer = fresh.mount("pod", volume.pv, volume.options())
+    assert answer.status == SUCCESS and answer.seconds < KUBELET_PATIENCE / 2, answer
+    assert portals(fresh) == {PORTALS[0]}
+    assert fresh.unmount("pod", volume.pv).status == SUCCESS
+    fresh.sh(f"pkill -f 'iscsiadm -m node -T {array.iqn}'; true")
+
+
+def test_node_records(fresh: Node, array: FlashArray, arrays: Arrays):
+    """Ours are scanned by hand and give up early; those of somebody else's target are as they were."""
+    show = "iscsiadm -m node -T {} -p {} | grep -v '^#'"
+    before = fresh.sh(show.format(arrays.foreign.iqn, OTHERS_PORTALS[0]))
+    volume = array.new_volume()
+    assert fresh.mount("pod", volume.pv, volume.options()).status == SUCCESS
+    record = fresh.sh(show.format(array.iqn, PORTALS[0]))
+    for line in ("node.session.scan = manual", "node.startup = manual", "node.session.initial_login_retry_max = 1"):
+        assert line in record
+    assert fresh.unmount("pod", volume.pv).status == SUCCESS
+    assert portals(fresh) == set(PORTALS)    # sessions stay after the last unmount
+    assert fresh.sh(show.format(arrays.foreign.iqn, OTHERS_PORTALS[0])) == before
 
 
 def test_all_portals_dead(fresh: Node, array: FlashArray):
