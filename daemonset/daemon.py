@@ -4,6 +4,7 @@ Every turn reads the Secret's file afresh, so a new array or token reaches the n
 (a pure.json that is not JSON) is reported and the last good one stays.
 """
 
+import contextlib
 import logging
 import subprocess
 import threading
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 # A look by names, sizes and modes each turn; a look at every byte once in so many turns.
 THOROUGH_EVERY = 360
 INIT_SECONDS = 30.0
+# Written by whoever uninstalls, in the daemon's own container: until this container starts anew nothing is put back.
+UNINSTALLED = ".pure-flex-uninstalled"
 
 
 @dataclass
@@ -46,10 +49,16 @@ class Daemon:
         self._arrays = b""
 
     def run(self) -> None:
-        """Turn until `stopping` is set."""
+        """Turn until `stopping` is set. After an uninstallation, for which preStop hooks are, it only waits for its end."""
+        uninstalled = self.settings.scratch / UNINSTALLED
+        uninstalled.unlink(missing_ok=True)
         while not self.stopping.is_set():
-            self.turn()
-            self._answer_older_charts()
+            if uninstalled.exists():
+                self.status.problems = ("the driver was uninstalled; restart this pod to install it again",)
+                self.status.turns += 1
+            else:
+                self.turn()
+                self._answer_older_charts()
             self.stopping.wait(self.settings.interval)
 
     def turn(self) -> None:
@@ -131,6 +140,8 @@ def remove(settings: Settings) -> bool:
         log.warning("the driver stays: %d volumes are mounted, and nobody could unmount them without it: %s",
                     len(in_use), ", ".join(in_use[:5]))
         return False
+    with contextlib.suppress(OSError):          # a read-only root without our manifest's scratch volume
+        (settings.scratch / UNINSTALLED).touch()
     if installer.uninstall(settings.plugin_dir):
         log.info("removed %s", settings.plugin_dir / installer.DRIVER_FOLDER)
     return True

@@ -113,6 +113,31 @@ def test_uninstall_keeps_the_driver_when_the_node_cannot_be_seen(daemon: Daemon)
     assert (daemon.settings.plugin_dir / "pure~flex/flex").exists()
 
 
+def test_nothing_is_put_back_after_an_uninstallation(daemon: Daemon, tmp_path: Path) -> None:
+    """A preStop hook uninstalls while the loop still turns; a container that starts anew installs again."""
+    driver = daemon.settings.plugin_dir / "pure~flex/flex"
+    for _ in range(2):
+        loop = threading.Thread(target=daemon.run)
+        loop.start()
+        wait_for(daemon, driver.exists)
+        assert remove(daemon.settings) is True
+        turns = daemon.status.turns
+        wait_for(daemon, lambda: daemon.status.turns > turns + 2)
+        assert not driver.exists() and "uninstalled" in daemon.status.problems[0]
+        daemon.stopping.set()
+        loop.join(10)
+        daemon.stopping.clear()
+
+
+def wait_for(daemon: Daemon, look: Callable[[], bool]) -> None:
+    """Look until it is true, five seconds at most."""
+    for _ in range(500):
+        if look():
+            return
+        daemon.stopping.wait(0.01)
+    raise AssertionError(f"{look}: it never came")
+
+
 def test_older_charts_get_their_finish_flag(daemon: Daemon, tmp_path: Path) -> None:
     """Their preStop hook sets a flag and waits for another until the pod is killed."""
     (tmp_path / ".uninstall_start_flag").touch()
