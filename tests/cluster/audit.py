@@ -35,9 +35,9 @@ class Audit:
                     yield json.loads(line)
 
     def refused(self) -> list[str]:
-        """Requests that were forbidden: "patch /api/v1/…"."""
+        """Requests that its role does not allow: "patch /api/v1/…"."""
         return sorted({f"{entry['verb']} {entry['requestURI'].partition('?')[0]}" for entry in self.entries()
-                       if (entry.get("responseStatus") or {}).get("code") == 403})
+                       if entry.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"})
 
     def count(self, verb: str, resource: str) -> int:
         """How many requests of a kind ended."""

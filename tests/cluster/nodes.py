@@ -54,8 +54,8 @@ done
 {services}
 touch {home}/up
 while :; do
-    env {environment} {kubelet} --config={home}/kubelet.yaml --kubeconfig={work}/{name}.kubeconfig --hostname-override={name} \\
-        --node-ip={address} --root-dir=/var/lib/kubelet --cert-dir={home}/certificates --v=2 \\
+    env {environment} {kubelet} --config={home}/kubelet.yaml --kubeconfig={work}/{name}.kubeconfig \\
+        --hostname-override={name} --node-ip={address} --root-dir=/var/lib/kubelet --cert-dir={home}/certificates --v=2 \\
         >> {home}/kubelet.log 2>&1 || true
     echo "kubelet ended" >> {home}/kubelet.log
     sleep 0.2
@@ -91,10 +91,10 @@ class Node:
         """Start containerd and kubelet; `archives` are the images the node has."""
         self._files(archives)
         binds = "\n".join(f"mkdir -p {path}; mount --bind {self.folder(path)} {path}" for path in OWN_FOLDERS)
+        environment = shlex.join(f"{name}={text}" for name, text in self.environment.items())
         script = FIRST_PROCESS.format(name=self.name, home=self.home, work=self.work, binds=binds,
                                       address=self.place.address, kubelet=self.programs / "kubelet",
-                                      services="\n".join(self.services),
-                                      environment=shlex.join(f"{k}={v}" for k, v in self.environment.items()))
+                                      services="\n".join(self.services), environment=environment)
         (self.home / "init.sh").write_text(script)
         (self.home / "up").unlink(missing_ok=True)
         processes.start(self.work, self.name, [
@@ -124,6 +124,11 @@ class Node:
         """PID 1 of the node, as the machine counts: the only child of `unshare`."""
         outer = int((self.work / "pids" / self.name).read_text())
         return int(Path(f"/proc/{outer}/task/{outer}/children").read_text().split()[0])
+
+    def pids(self, words: str) -> list[str]:
+        """Processes of the node, as it counts, whose command line has these words."""
+        found = self.run("pgrep", "--full", "--", words, check=False).split()
+        return [pid for pid in found if words in self.run("sh", "-c", f"tr '\\0' ' ' < /proc/{pid}/cmdline", check=False)]
 
     def restart_kubelet(self) -> None:
         """End kubelet; the node's first process starts it again."""

@@ -116,6 +116,7 @@ def manifests(image: str) -> list[Object]:
         if document["kind"] in ("DaemonSet", "Deployment"):
             container = document["spec"]["template"]["spec"]["containers"][0]
             container["image"] = image
+            container.get("readinessProbe", {})["periodSeconds"] = 1
             more = DAEMON if document["kind"] == "DaemonSet" else PROVISIONER
             container["env"] = [entry for entry in container["env"] if entry["name"] not in more]
             container["env"] += [{"name": name, "value": value} for name, value in more.items()]

@@ -1,13 +1,17 @@
 """What a test of the cluster has at hand: the cluster, the arrays, the nodes' storage, the product, and short questions."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 from tests.cluster import processes
-from tests.cluster.arrays import Arrays
+from tests.cluster.arrays import CHECKOUT, Arrays
 from tests.cluster.audit import Audit
 from tests.cluster.cluster import Cluster
+from tests.cluster.namespaces import CONTROL, inside
+from tests.cluster.nodes import Node
 from tests.cluster.pretend import Storage
 from tests.cluster.product import Product
 
@@ -84,6 +88,20 @@ class World:
         found = json.loads(self.cluster.kubectl("-n", namespace, "get", "events", "--field-selector",
                                                 f"involvedObject.name={name}", "-o", "json"))["items"]
         return sorted(found, key=lambda event: event["metadata"]["creationTimestamp"])
+
+    def flood(self, requests: list[Object]) -> dict[str, int]:
+        """Send many requests to the API server at once, as admin; how many answers had which status."""
+        argv = [*inside(CONTROL), sys.executable, "-m", "tests.cluster.flood", str(self.cluster.work)]
+        done = subprocess.run(argv, input="\n".join(map(json.dumps, requests)), capture_output=True, text=True, check=True,
+                              cwd=CHECKOUT, timeout=120)
+        return dict(json.loads(done.stdout))
+
+    def provisioner(self) -> tuple[Node, str]:
+        """Where the provisioner runs: its node, and its process there."""
+        for node in self.cluster.nodes:
+            for pid in node.pids("/k8s-provisioner"):
+                return node, pid
+        raise AssertionError("the provisioner runs nowhere")
 
     def other(self, node: str) -> str:
         """The node that this one is not."""
