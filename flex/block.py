@@ -9,21 +9,24 @@ import os
 
 from arrays import names
 from arrays.errors import Busy, CommandFailed, ConfigError, NeverHappened, PureError
-from flex import attach, detach, initiators, log, preempt, state
-from flex.locks import Lock, volume_lock
-from flex.node import blockdev, filesystem, mounts, multipath
+from flex import attach, contents, detach, initiators, log, preempt, state
+from flex.contents import Job
+from flex.locks import volume_lock
+from flex.node import blockdev, mounts, multipath
 from flex.node.command import step
-from flex.node.filesystem import Found
 from flex.node.multipath import Map
 from flex.together import together
-from flex.trouble import NotTheVolume, WillNotFormat
+from flex.trouble import NotTheVolume
 from flex.wait import Deadline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from arrays.flasharray import FlashArray
-    from arrays.records import Connection, Volume
+    from collections.abc import Sequence
+
+    from arrays.records import Connection, Port, Volume
     from flex.machine import Node
+    from flex.paths import Paths
     from flex.request import MountRequest
     from flex.state import Record
 
@@ -32,8 +35,6 @@ UNMOUNT = 100.0                 # seconds for an unmount, most of them for writi
 LOCK = 90.0                     # seconds to wait for another call of this node about the same volume
 MOUNT = 60.0                    # seconds for mount(8), which replays journals
 UMOUNT = 70.0                   # seconds for umount(8), which writes back
-
-USE, MAKE, MAKE_AGAIN = "use", "make", "make again"
 
 
 # Mount ----------------------------------------------------------------------------------------------------------------
@@ -47,8 +48,10 @@ def mount(request: "MountRequest", node: "Node") -> None:
     array, volume = find.flash_array(node, node.fleet(), request.volume, request.array, request.pv)
     wwid = names.wwid(volume.serial)
     with volume_lock(node.paths, wwid, deadline.within(LOCK)) as lock:
-        if not _is_at(request, node, wwid):
-            _Mount(request, node, array, volume, lock, deadline).run()
+        if _is_at(request, node, wwid):
+            _keep_mounted(request, node, array, wwid)
+        else:
+            _mount(Job(request, node, array, volume, lock, deadline))
 
 
 def is_mounted(request: "MountRequest", node: "Node") -> bool:
@@ -70,168 +73,95 @@ def _is_at(request: "MountRequest", node: "Node", wwid: str) -> bool:
     return True
 
 
-class _Mount:
-    """One mount under way, under its volume's lock."""
-
-    def __init__(self, request: "MountRequest", node: "Node", array: "FlashArray", volume: "Volume", lock: Lock,
-                 deadline: Deadline) -> None:
-        self.request, self.node, self.array, self.volume = request, node, array, volume
-        self.lock, self.deadline = lock, deadline
-        self.wwid = names.wwid(volume.serial)
-
-    def run(self) -> None:
-        host, connections, ports = together(lambda: initiators.ensure_host(self.array, self.node).name,
-                                            lambda: self.array.connections(self.volume.name), self.array.ports)
-        self._check_access(host, connections)
-        record = self._record(host)
-        state.save(self.node.paths, record)
-        step("recorded")
-        try:
-            self._run(record, ports)
-        except (PureError, OSError) as error:
-            self._roll_back(record, error)
-            raise _told(error) from error
-
-    def _check_access(self, host: str, connections: "list[Connection]") -> None:
-        """ReadWriteOnce: nobody else has it. Otherwise many may read, and no two may write one file system."""
-        if self.request.single_host:
-            preempt.free(self.node, self.array, self.volume.name, host, self.deadline, connections)
-        elif not self.request.read_only and (others := preempt.of_others(connections, host)):
-            raise ConfigError(f"volume {self.volume.name} ({self.request.access}) is connected to "
-                              f"{', '.join(one.host for one in others)} too, and a file system on a block volume cannot be "
-                              "written by two nodes: use ReadWriteOnce, or a class with backend file")
-
-    def _record(self, host: str) -> "Record":
-        request = self.request
-        return state.Record(request.mount_dir, backend="block", pv=request.pv, volume=self.volume.name,
-                            array=self.array.name, wwid=self.wwid, host=host, access=request.access)
-
-    def _run(self, record: "Record", ports: list[object]) -> None:
-        reached = attach.reach(self.node, ports)        # type: ignore[arg-type]
-        lun = attach.connect(self.node, self.array, record.host, self.volume, reached)
-        found = attach.device(self.node, self.volume, lun, reached)
-        record = record.but(lun=lun, device=found.node)
-        made = self._prepare(found)
-        self._mount(found)
-        state.save(self.node.paths, record.but(stage=state.MOUNTED))
-        step("mounted and recorded")
-        if not made and not self.request.read_only:
-            self._grow(found)
-
-    # The file system
-
-    def _prepare(self, found: Map) -> bool:
-        """Make sure that the device has the file system asked for; True when it was made just now."""
-        used = blockdev.mounts_of(self.node.paths, found.number)
-        if used:
-            check_type(used[0].fstype, self.request.fs_type, self.volume.name)
-            return False
-        device = f"{self.node.paths.dev}/{found.node}"
-        todo = self._todo(found, filesystem.probe(device))
-        if todo == USE:
-            if not self.request.read_only:
-                filesystem.check(device, self.request.fs_type, inherit=(self.lock.fd,))
-            return False
-        self._make(device, todo == MAKE_AGAIN)
-        return True
-
-    def _todo(self, found: Map, seen: Found) -> str:
-        """USE or MAKE, from what blkid saw and what is read where it saw nothing."""
-        paths, began = self.node.paths, state.mkfs_began(self.node.paths, self.wwid)
-        start = blockdev.read_start(paths, found.node, 512)
-        unfinished = seen.type in ("", "xfs") and filesystem.is_unfinished_xfs(start)
-        data = None if seen or unfinished else blockdev.first_data(paths, found.node)
-        return todo(seen, self.request.fs_type, unfinished=unfinished, began=began, data=data,
-                    forbidden=self._why_not_format(), volume=self.volume.name)
-
-    def _why_not_format(self) -> str:
-        if self.request.read_only:
-            return "the mount is read-only"
-        return f"its name does not begin with {self.request.prefix}-, so it is not ours to format" \
-            if self.request.imported else ""
-
-    def _make(self, device: str, again: bool) -> None:
-        """Make the file system, between a mark and its removal: a repeat must know that this node began it."""
-        state.begin_mkfs(self.node.paths, self.wwid)
-        step("mkfs marked")
-        filesystem.make(device, self.request.fs_type, self.request.create_options, again=again,
-                        inherit=(self.lock.fd,))
-        state.end_mkfs(self.node.paths, self.wwid)
-
-    # The mount
-
-    def _mount(self, found: Map) -> None:
-        request, paths = self.request, self.node.paths
-        state.end_mkfs(paths, self.wwid)                # what is mounted now is finished
-        os.makedirs(request.mount_dir, mode=0o750, exist_ok=True)
-        used = blockdev.mounts_of(paths, found.number)
-        options = mount_options(request, self.volume)
-        limit = self.deadline.within(MOUNT)
-        if used and _is_read_only(used[0]) != request.read_only:
-            self._bind(used[0], options, limit)
-        else:
-            mounts.mount(_device_name(self.node, found), request.mount_dir, request.fs_type, options, limit)
-        if not _is_at(request, self.node, self.wwid):
-            raise NeverHappened(f"{request.mount_dir} to be in the mount table", limit)
-
-    def _bind(self, used: mounts.Mount, options: list[str], limit: float) -> None:
-        """A device's mounts share one super block: beside a writing one, a read-only one is a bind."""
-        if not self.request.read_only:
-            raise Busy(f"volume {self.volume.name}", f"it is mounted read-only at {used.mount_dir} on this node")
-        mounts.bind(used.mount_dir, self.request.mount_dir, ["ro"], limit)
-
-    def _grow(self, found: Map) -> None:
-        """The volume may have grown while it was mounted nowhere."""
-        paths, fs_type = self.node.paths, self.request.fs_type
-        covered = filesystem.size(paths, found.node, fs_type, self.request.mount_dir)
-        if fs_type in filesystem.GROWABLE and filesystem.is_short(covered, blockdev.size(paths, found.node)):
-            filesystem.grow(paths, found.node, fs_type, self.request.mount_dir, self.deadline)
-            step("file system grown")
-
-    # Failure
-
-    def _roll_back(self, record: "Record", why: BaseException) -> None:
-        """Give back what this call took: kubelet may never come again for a pod whose mount failed (kubernetes#49383)."""
-        log.info(f"mount of {record.volume} at {record.mount_dir} is undone: {why}")
-        try:
-            _unmount_layers(self.node, record.mount_dir, self.wwid)
-            detach.let_go(self.node, record, patience=detach.BRIEF)
-        except (PureError, OSError) as error:
-            log.info(f"left of {record.mount_dir}: {error}")
+def _keep_mounted(request: "MountRequest", node: "Node", array: "FlashArray", wwid: str) -> None:
+    """The call that mounted it was cut before it could say so in the record, or the record was lost."""
+    known = state.load(node.paths, request.mount_dir) or _record(request, request.volume, array.name, wwid, "")
+    if known.wwid == wwid and known.stage != state.MOUNTED:
+        state.save(node.paths, known.but(stage=state.MOUNTED))
 
 
-def todo(seen: Found, wanted: str, *, unfinished: bool, began: bool, data: int | None, forbidden: str,
-         volume: str) -> str:
-    """What is to be done about the file system: USE it, MAKE it, MAKE_AGAIN; or an error that says why not.
-
-    `seen` is blkid's word; `unfinished`: an xfs that mkfs did not complete; `began`: this node's mark of a mkfs; `data`:
-    offset of something that is not zero, where blkid saw nothing; `forbidden`: why formatting is out of the question.
-    """
-    if unfinished or (not seen and began):
-        if began and not forbidden:
-            return MAKE_AGAIN
-        raise WillNotFormat(f"volume {volume} has a file system that was never finished, "
-                            f"{forbidden or 'begun by another node'}: if nothing on it is needed, clear it with `wipefs -a` "
-                            "on its device, or delete the claim")
-    if seen:
-        if seen.ambivalent or seen.table:
-            raise NotTheVolume(f"volume {volume} holds {seen} where {wanted} was asked for: it is neither formatted nor "
-                               "mounted")
-        check_type(seen.type, wanted, volume)
-        return USE
-    if forbidden:
-        raise WillNotFormat(f"volume {volume} has no file system and gets none: {forbidden}")
-    if data is not None:
-        raise WillNotFormat(f"volume {volume} has no file system known here and is not blank: there is data near byte "
-                            f"{data}. It is not formatted")
-    return MAKE
+def _mount(job: Job) -> None:
+    """All steps of a mount, under the volume's lock; what they took is given back when one of them fails."""
+    array, volume = job.array, job.volume
+    host, connections, ports = together(lambda: initiators.ensure_host(array, job.node).name,
+                                        lambda: array.connections(volume.name), array.ports)
+    _check_not_taken(job, host, connections)
+    _check_access(job, host, connections)
+    record = _record(job.request, volume.name, array.name, job.wwid, host)
+    state.save(job.node.paths, record)
+    step("recorded")
+    try:
+        _attach_and_mount(job, record, ports)
+    except (PureError, OSError) as error:
+        _roll_back(job, record, error)
+        raise _told(error) from error
 
 
-def check_type(found: str, wanted: str, volume: str) -> None:
-    """NotTheVolume naming both when a volume's file system is not the one asked for: never formatted, never guessed."""
-    if found != wanted:
-        raise NotTheVolume(f"volume {volume} holds {found} where {wanted} was asked for: it is neither formatted nor "
-                           f"mounted. Ask for {found} in the PV's fsType, or use another volume")
+def _check_not_taken(job: Job, host: str, connections: "Sequence[Connection]") -> None:
+    """A volume that was taken from this node while mounted here has another writer since: that mount has to go first."""
+    there = detach.mounted(job.node, job.wwid)
+    if there and all(one.host.lower() != host.lower() for one in connections):
+        raise Busy(f"volume {job.volume.name}", "it was disconnected from this node while it was mounted at "
+                   f"{', '.join(there)}: what is cached there is out of date, and has to be unmounted first")
+
+
+def _check_access(job: Job, host: str, connections: "Sequence[Connection]") -> None:
+    """ReadWriteOnce: nobody else has it. Otherwise many may read, and no two may write one file system."""
+    request = job.request
+    if request.single_host:
+        preempt.free(job.node, job.array, job.volume.name, host, job.deadline, connections)
+    elif not request.read_only and (others := preempt.of_others(connections, host)):
+        raise ConfigError(f"volume {job.volume.name} ({request.access}) is connected to "
+                          f"{', '.join(one.host for one in others)} too, and a file system on a block volume cannot be "
+                          "written by two nodes: use ReadWriteOnce, or a class with backend file")
+
+
+def _attach_and_mount(job: Job, record: "Record", ports: "Sequence[Port]") -> None:
+    lun, found = attach.attach(job.node, job.array, record.host, job.volume, ports, job.deadline)
+    made = contents.prepare(job, found)
+    _mount_device(job, found)
+    state.end_mkfs(job.node.paths, job.wwid)            # what could be mounted is finished
+    state.save(job.node.paths, record.but(lun=lun, device=found.node, stage=state.MOUNTED))
+    step("mounted and recorded")
+    if not made and not job.request.read_only:
+        contents.grow(job, found)
+
+
+def _mount_device(job: Job, found: Map) -> None:
+    request, paths = job.request, job.node.paths
+    os.makedirs(request.mount_dir, mode=0o750, exist_ok=True)
+    used = blockdev.mounts_of(paths, found.number)
+    limit = job.deadline.within(MOUNT)
+    if used and _is_read_only(used[0]) != request.read_only:
+        _bind(job, used[0], limit)
+    else:
+        mounts.mount(_device_name(paths, found), request.mount_dir, request.fs_type, mount_options(request, job.volume),
+                     limit)
+    if not _is_at(request, job.node, job.wwid):
+        raise NeverHappened(f"{request.mount_dir} to be in the mount table", limit)
+
+
+def _bind(job: Job, used: mounts.Mount, limit: float) -> None:
+    """A device's mounts share one super block: beside a writing one, a read-only one is a bind."""
+    if not job.request.read_only:
+        raise Busy(f"volume {job.volume.name}", f"it is mounted read-only at {used.mount_dir} on this node")
+    mounts.bind(used.mount_dir, job.request.mount_dir, ["ro"], limit)
+
+
+def _roll_back(job: Job, record: "Record", why: BaseException) -> None:
+    """Give back what this call took: kubelet may never come again for a pod whose mount failed (kubernetes#49383)."""
+    log.info(f"mount of {record.volume} at {record.mount_dir} is undone: {why}")
+    deadline = Deadline(detach.RELEASE)
+    try:
+        _unmount_layers(job.node, record.mount_dir, job.wwid, deadline)
+        detach.let_go(job.node, record, deadline, patience=detach.BRIEF)
+    except (PureError, OSError) as error:
+        log.info(f"left of {record.mount_dir}: {error}")
+
+
+def _record(request: "MountRequest", volume: str, array: str, wwid: str, host: str) -> "Record":
+    return state.Record(request.mount_dir, backend="block", pv=request.pv, volume=volume, array=array, wwid=wwid,
+                        host=host, access=request.access)
 
 
 def mount_options(request: "MountRequest", volume: "Volume") -> list[str]:
@@ -249,9 +179,9 @@ def _is_read_only(mounted: mounts.Mount) -> bool:
     return "ro" in words and "rw" not in words
 
 
-def _device_name(node: "Node", found: Map) -> str:
+def _device_name(paths: "Paths", found: Map) -> str:
     """/dev/mapper/<name> where udev has made that link already: what people know from `df`; else /dev/dm-N."""
-    link, device = f"{node.paths.dev}/mapper/{found.name}", f"{node.paths.dev}/{found.node}"
+    link, device = f"{paths.dev}/mapper/{found.name}", f"{paths.dev}/{found.node}"
     return link if os.path.realpath(link) == os.path.realpath(device) and os.path.islink(link) else device
 
 
@@ -279,7 +209,7 @@ def unmount(mount_dir: str, record: "Record | None", node: "Node") -> None:
     left = state.load(node.paths, mount_dir)
     if left and left.wwid and left.wwid not in done:
         with volume_lock(node.paths, left.wwid, deadline.within(LOCK)):
-            detach.let_go(node, left)
+            detach.let_go(node, left, deadline)
     elif left and not left.wwid:
         state.remove(node.paths, mount_dir)
 
@@ -292,20 +222,21 @@ def _unmount_volume(mount_dir: str, wwid: str, node: "Node", deadline: Deadline)
         state.save(node.paths, record)
         step("release recorded")
         _be_able_to_write_back(node, record)
-        _unmount_layers(node, mount_dir, wwid, deadline.within(UMOUNT))
+        _unmount_layers(node, mount_dir, wwid, deadline)
         step("unmounted")
-        detach.let_go(node, record)
+        detach.let_go(node, record, deadline)
 
 
-def _unmount_layers(node: "Node", mount_dir: str, wwid: str, limit: float = UMOUNT) -> None:
+def _unmount_layers(node: "Node", mount_dir: str, wwid: str, deadline: Deadline) -> None:
     """Unmount the uppermost mounts of the directory as long as they are this volume."""
     while (there := mounts.at(node.paths, mount_dir)) and \
             blockdev.wwid_of_mount(node.paths, there[-1]) == wwid:
         try:
-            mounts.umount(mount_dir, limit)
+            mounts.umount(mount_dir, deadline.within(UMOUNT))
         except CommandFailed as error:
             if mounts.is_busy(error):
-                raise Busy(mount_dir, "a process of this node still uses it; kubelet will ask again") from error
+                users = ", ".join(mounts.users(node.paths, mount_dir)) or "a process of this node"
+                raise Busy(mount_dir, f"{users} still uses it; kubelet will ask again") from error
             raise
 
 

@@ -11,7 +11,7 @@ import os
 
 from arrays import names
 from arrays.errors import Busy, NeverHappened, PureError, Refused
-from flex import attach, initiators, lately, log, state
+from flex import device, initiators, lately, log, state
 from flex.locks import volume_lock
 from flex.node import blockdev, multipath, scsi
 from flex.node.command import step
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 AWAY = 60.0                     # seconds an array that gave no answer is not asked about left-overs again
 BRIEF = 3.0                     # seconds such an array gets to answer
+RELEASE = 20.0                  # seconds to take a device off that another call has left
 
 
 class OnlyDisconnectLeft(PureError):
@@ -52,19 +53,19 @@ def mounted(node: "Node", wwid: str) -> list[str]:
     return [directory for device in devices for directory in blockdev.mounted(node.paths, device)]
 
 
-def release(node: "Node", wwid: str) -> None:
+def release(node: "Node", wwid: str, deadline: Deadline) -> None:
     """Take the device of a volume that nobody mounts off this node; Busy when it is in use after all."""
     found = multipath.find(node.paths, wwid)
     if found and multipath.has_usable_path(node.paths, wwid):
-        _flush(node, found)
+        _flush(node, found, deadline)
     elif found:
         multipath.stop_queueing(node.paths, found)      # nothing is mounted: what would wait now is udev's looking
-    attach.take_off(node.paths, wwid)
+    device.take_off(node.paths, wwid, deadline)
 
 
-def _flush(node: "Node", found: multipath.Map) -> None:
+def _flush(node: "Node", found: multipath.Map, deadline: Deadline) -> None:
     try:
-        blockdev.flush(node.paths, found.node)
+        blockdev.flush(node.paths, found.node, deadline.within(blockdev.PATIENCE))
         step("flushed")
     except OSError as error:                            # umount has written all it could; the device goes either way
         log.info(f"writing out {found.name} of {found.wwid}: {error.strerror}")
@@ -170,13 +171,13 @@ def _finish(node: "Node", record: "Record") -> None:
     try:
         with volume_lock(node.paths, record.wwid, 0.0):
             if state.load(node.paths, record.mount_dir) == record:
-                let_go(node, record, patience=BRIEF)
+                let_go(node, record, Deadline(RELEASE), patience=BRIEF)
                 log.info(f"finished what was left of {record.mount_dir}: volume {record.volume}")
     except (Busy, NeverHappened, PureError) as error:
         log.info(f"still left of {record.mount_dir}: {error}")
 
 
-def let_go(node: "Node", record: "Record", *, patience: float | None = None) -> None:
+def let_go(node: "Node", record: "Record", deadline: Deadline, *, patience: float | None = None) -> None:
     """Give back all that a record stands for, if no other pod of this node has the volume. Call with its lock held."""
     others = mounted(node, record.wwid)
     if any(_is_a_pods(node, directory) for directory in others):
@@ -184,7 +185,7 @@ def let_go(node: "Node", record: "Record", *, patience: float | None = None) -> 
         return
     if others:
         raise Busy(f"volume {record.volume or record.wwid}", f"it is still mounted at {', '.join(others)}")
-    release(node, record.wwid)
+    release(node, record.wwid, deadline)
     state.save(node.paths, record.but(stage=state.DISCONNECT_LEFT))
     step("released")
     disconnect(node, record, patience=patience)

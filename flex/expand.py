@@ -6,7 +6,7 @@ asked, then each path is rescanned, the map resized and the file system grown, a
 """
 
 from arrays import names, units
-from flex import attach
+from flex import device as devices
 from flex.locks import volume_lock
 from flex.node import blockdev, filesystem, mounts, multipath
 from flex.node.command import step
@@ -40,7 +40,7 @@ def grow(request: "MountRequest", device: str, mount_dir: str, new_size: int, ol
         if new_size > volume.size:
             volume = array.grow_volume(volume.name, units.array_size(new_size))
             step("grown on the array")
-        attach.same_size(node.paths, found, volume.size)
+        devices.fit(node.paths, found, volume.size, deadline)
         _grow_file_system(node, mounted, found, deadline)
         step("file system grown")
 

@@ -113,28 +113,30 @@ def is_open(paths: Paths, node: str) -> bool:
     return False
 
 
-def flush(paths: Paths, node: str) -> None:
-    """Write out what the kernel still holds for the device; OSError (EIO) when it cannot."""
+def flush(paths: Paths, node: str, timeout: float) -> None:
+    """Write out what the kernel still holds for the device; OSError (EIO) when it cannot.
+
+    Opened for reading, which is enough for that: udev looks at a device again, and holds it, whenever a writer closes it.
+    """
     device = f"{paths.dev}/{node}"
 
     def work() -> bytes:
-        file = os.open(device, os.O_RDWR)
-        os.fsync(file)
+        os.fsync(os.open(device, os.O_RDONLY))
         return b""
-    Aside(work, f"writing out {device}").result(PATIENCE)
+    Aside(work, f"writing out {device}").result(timeout)
 
 
-def read_start(paths: Paths, node: str, length: int) -> bytes:
+def read_start(paths: Paths, node: str, length: int, timeout: float = PATIENCE) -> bytes:
     """The first `length` (at most 4 KiB) bytes, past the cache; OSError when they cannot be read."""
     device = f"{paths.dev}/{node}"
 
     def work() -> bytes:
         file = _open_direct(device)
         return _read(file, 0, 4096)[:length]
-    return Aside(work, f"reading {device}").result(PATIENCE)
+    return Aside(work, f"reading {device}").result(timeout)
 
 
-def first_data(paths: Paths, node: str) -> int | None:
+def first_data(paths: Paths, node: str, timeout: float = PATIENCE) -> int | None:
     """The offset of a block near which something other than zeros was read; None when all that was read is zero.
 
     Reads the first and the last MiB and samples between, past the cache. OSError (EIO) when anything cannot be read:
@@ -149,7 +151,7 @@ def first_data(paths: Paths, node: str) -> int | None:
             if any(_read(file, offset, length)):
                 return b"%d" % offset
         return b""
-    answer = Aside(work, f"reading {device}").result(PATIENCE)
+    answer = Aside(work, f"reading {device}").result(timeout)
     return int(answer) if answer else None
 
 

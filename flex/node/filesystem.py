@@ -23,9 +23,9 @@ GROWABLE = ("xfs", "btrfs", *EXT)
 SLACK = 16 << 20                # bytes at a device's end that a file system may leave out for want of a whole group
 START = 68 << 10                # bytes of a device in which the superblocks of all these kinds are
 XFS_IN_PROGRESS = 126           # sb_inprogress of an xfs superblock: 1 until mkfs.xfs is through
-LOOK = 60.0                     # seconds for blkid
-MAKE = 90.0                     # seconds for mkfs; without discard it takes one or two
-CHECK = 90.0                    # seconds for fsck -p, which replays a journal
+LOOK = 30.0                     # seconds for blkid
+MAKE = 60.0                     # seconds for mkfs; without discard it takes one or two
+CHECK = 60.0                    # seconds for fsck -p, which replays a journal
 
 BLANK, AMBIVALENT = 2, 8        # exit statuses of blkid -p
 CORRECTED = (0, 1)              # fsck(8): no errors, errors corrected
@@ -53,9 +53,9 @@ class Found:
 
 # Looking --------------------------------------------------------------------------------------------------------------
 
-def probe(device: str) -> Found:
+def probe(device: str, timeout: float = LOOK) -> Found:
     """The signatures on a device, read from the device itself and not from blkid's cache."""
-    done = _tool("util-linux", "blkid", "-p", "-o", "export", device, timeout=LOOK, allow=(0, BLANK, AMBIVALENT))
+    done = _tool("util-linux", "blkid", "-p", "-o", "export", device, timeout=timeout, allow=(0, BLANK, AMBIVALENT))
     return Found(ambivalent=True) if done.status == AMBIVALENT else parse_probe(done.output)
 
 
@@ -126,14 +126,15 @@ def _mounted_xfs_size(mount_dir: str) -> int | None:
 
 # Changing -------------------------------------------------------------------------------------------------------------
 
-def make(device: str, fs_type: str, options: str, *, again: bool = False, inherit: tuple[int, ...] = ()) -> None:
+def make(device: str, fs_type: str, options: str, timeout: float = MAKE, *, again: bool = False,
+         inherit: tuple[int, ...] = ()) -> None:
     """Make a file system. The caller has proved the device blank; `again` is for one whose making was cut short.
 
     Without `again`, mkfs.xfs and mkfs.btrfs refuse what has a signature: a second guard. mkfs.ext4 overwrites without
     asking when it has no terminal.
     """
     words = make_options(fs_type, options, again)
-    _tool(_PACKAGES.get(fs_type, "a package with it"), f"mkfs.{fs_type}", *words, device, timeout=MAKE, inherit=inherit)
+    _tool(_PACKAGES.get(fs_type, "a package with it"), f"mkfs.{fs_type}", *words, device, timeout=timeout, inherit=inherit)
 
 
 def make_options(fs_type: str, options: str, again: bool = False) -> list[str]:
@@ -151,10 +152,10 @@ def make_options(fs_type: str, options: str, again: bool = False) -> list[str]:
     return words
 
 
-def check(device: str, fs_type: str, *, inherit: tuple[int, ...] = ()) -> None:
+def check(device: str, fs_type: str, timeout: float = CHECK, *, inherit: tuple[int, ...] = ()) -> None:
     """Replay the journal of an ext file system and mend what is safe to mend; other kinds do so when mounted."""
     if fs_type in EXT:
-        _tool("e2fsprogs", f"fsck.{fs_type}", "-p", device, timeout=CHECK, allow=CORRECTED, inherit=inherit)
+        _tool("e2fsprogs", f"fsck.{fs_type}", "-p", device, timeout=timeout, allow=CORRECTED, inherit=inherit)
 
 
 def grow(paths: Paths, node: str, fs_type: str, mount_dir: str, deadline: Deadline) -> None:

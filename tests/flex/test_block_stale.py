@@ -7,7 +7,7 @@ import pytest
 
 from flex.node import multipath
 from flex.paths import Paths
-from flex.wait import wait_for
+from flex.wait import Deadline, wait_for
 from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, ran, see_at_once, wwid
 
 SUCCESS = {"status": "Success"}
@@ -127,14 +127,14 @@ def test_a_boot_lun_of_the_same_array_is_never_touched(flex: Any, node: Any, arr
     array.add_host("node1", iqns=[node.iqn])
     array.connect("node1", "boot-node1", 1)
     flex("mount", pod / "boot", block("boot", volume="boot-node1"))         # brings its device in, and is refused
-    from flex import attach
+    from flex import device
     from flex.node import iscsi
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", node.environment()["PATH"])
         paths = Paths(str(node.root))
         array.connect("node1", "boot-node1", 1) if "node1" not in array.connections("boot-node1") else None
         up = iscsi.log_in(paths, array.iqn, array.portals, 20)
-        attach.find_paths(paths, [session.nexus for session in up], 1, wwid(array, "boot-node1"))
+        device.find_paths(paths, [session.nexus for session in up], 1, wwid(array, "boot-node1"), Deadline(20))
     boot = {path.hctl for path in node.paths if path.wwid == wwid(array, "boot-node1")}
     for pv in ("pvc-1", "pvc-2"):
         assert flex("mount", pod / pv, block(pv)) == SUCCESS

@@ -132,7 +132,7 @@ def test_no_lazy_unmount_ever(flex: Any, node: Any, array: Any, place: Path) -> 
 
 def test_a_map_that_somebody_holds_is_told_and_a_repeat_finishes(flex: Any, node: Any, array: Any, place: Path,
                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flex.attach.SIZE", 0.3)
+    monkeypatch.setattr("flex.device.LET_GO", 0.3)
     node.faults.map_in_use = 10 ** 6
     assert "busy" in failure(flex("unmount", place))
     assert node.mounts == [] and len(node.maps) == 1 and array.connections("k8s-pvc-1")

@@ -89,14 +89,14 @@ def test_an_odd_size_is_rounded_up_to_what_arrays_take(flex: Any, node: Any, arr
 def test_a_path_that_is_down_is_named_and_the_repeat_finishes(flex: Any, node: Any, array: Any, place: Path,
                                                               monkeypatch: pytest.MonkeyPatch) -> None:
     """The map cannot grow while one of its paths is still small."""
-    monkeypatch.setattr("flex.attach.SIZE", 0.5)
+    monkeypatch.setattr("flex.device.SIZE", 0.5)
     array.set_portal(array.portals[0], "refused")
     wait_for(lambda: node.refresh() or any(path.state == "transport-offline" for path in node.paths), "the session", 10)
     answer = expand(flex, place, 2 * GiB)
     assert answer["status"] == "Failure" and "sd" in answer["message"] and str(2 * GiB) in answer["message"]
     assert node.maps[0].size == GiB
     array.set_portal(array.portals[0], "up")
-    monkeypatch.setattr("flex.attach.SIZE", 10.0)
+    monkeypatch.setattr("flex.device.SIZE", 10.0)
     node.settings.speed = 200
     assert expand(flex, place, 2 * GiB) == SUCCESS
     assert covered(node) == 2 * GiB

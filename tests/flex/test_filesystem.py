@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flex import block
+from flex import contents
 from flex.node import blockdev, filesystem
 from flex.node.filesystem import Found
 from flex.paths import Paths
@@ -155,26 +155,26 @@ def test_direct_reads_are_aligned_inside_the_device_and_see_both_ends(whole: int
 
 def decide(seen: Found, wanted: str = "xfs", *, unfinished: bool = False, began: bool = False, data: int | None = None,
            forbidden: str = "") -> str:
-    return block.todo(seen, wanted, unfinished=unfinished, began=began, data=data, forbidden=forbidden, volume="k8s-pvc-1")
+    return contents.todo(seen, wanted, unfinished=unfinished, began=began, data=data, forbidden=forbidden, volume="k8s-pvc-1")
 
 
 def test_a_blank_volume_is_formatted() -> None:
-    assert decide(Found()) == block.MAKE
+    assert decide(Found()) == contents.MAKE
 
 
 def test_a_volume_with_the_file_system_asked_for_is_used() -> None:
-    assert decide(Found("xfs")) == block.USE
+    assert decide(Found("xfs")) == contents.USE
 
 
 def test_a_file_system_that_was_finished_under_a_mark_is_used() -> None:
     """mkfs had ended and the node died before the mark was removed."""
-    assert decide(Found("xfs"), began=True) == block.USE
+    assert decide(Found("xfs"), began=True) == contents.USE
 
 
 @pytest.mark.parametrize("seen, unfinished", [(Found(), False), (Found(), True), (Found("xfs"), True)],
                          ids=["no signature", "xfs in progress", "xfs in progress that blkid knows"])
 def test_what_this_node_began_and_did_not_finish_is_made_again(seen: Found, unfinished: bool) -> None:
-    assert decide(seen, unfinished=unfinished, began=True, data=MiB) == block.MAKE_AGAIN
+    assert decide(seen, unfinished=unfinished, began=True, data=MiB) == contents.MAKE_AGAIN
 
 
 def test_an_unfinished_file_system_of_another_node_is_left_alone_and_the_way_out_is_told() -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from arrays.errors import Busy, NeverHappened
-from flex import attach
+from flex import device
 from flex.node import multipath, scsi
 from flex.paths import Paths
 from flex.trouble import NodeLacks, NotTheVolume
+from flex.wait import Deadline, wait_for
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def scanned(paths: Paths, array: Any, timeout: float = 20.0) -> str:
     from flex.node import iscsi
     up = iscsi.log_in(paths, array.iqn, array.portals, timeout)
     wwid = wwid_of(array)
-    assert len(attach.find_paths(paths, [session.nexus for session in up], 7, wwid)) == 2
+    assert len(device.find_paths(paths, [session.nexus for session in up], 7, wwid, Deadline(20))) == 2
     return wwid
 
 
@@ -140,7 +141,6 @@ def test_whether_a_path_carries_io_is_multipathds_to_say(paths: Paths, node: Any
     assert not multipath.is_queueing(paths, wwid)       # it was made before that setting
     array.disconnect("node1", "v")
     node.refresh()
-    from flex.wait import wait_for
     wait_for(lambda: not multipath.has_usable_path(paths, wwid), "the checker", 10)
 
 
