@@ -1,7 +1,7 @@
 """What is on a volume: whether its file system may be used as it is, has to be made, or must be left alone.
 
-Never formatted: what was not read and found blank, what is not ours, what is mounted to be read only (design.md 3.5, rule 1).
-A file system whose making was cut is made again only by the node that began it (design.md 3.4.1). Decisions are functions of
+Never formatted: what was not read and found blank, what is not ours, what is mounted to be read only (design.md 3.5, rule
+1). A file system whose making was cut is made again only by the node that began it (design.md 3.4.1). Decisions are functions of
 what was seen; node/filesystem.py does the looking and the making.
 """
 

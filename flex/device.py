@@ -1,8 +1,8 @@
 """A volume's device on this node: made of its paths, given the array's size, taken off again. Arrays are not asked.
 
 The order is node-attach.md 2.2 to 2.4, 2.6 and 2.9: a scan of one LUN through each nexus, WWIDs compared before and after,
-the map, its size; and back: the map, then each path after a last look at its WWID. What sysfs says decides at each step; a LUN
-number alone proves nothing, for an array gives it out again at once (2.7).
+the map, its size; and back: the map, then each path after a last look at its WWID. What sysfs says decides at each step; a
+LUN number alone proves nothing, for an array gives it out again at once (2.7).
 """
 
 from collections.abc import Callable, Sequence

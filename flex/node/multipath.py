@@ -200,19 +200,26 @@ def stop_queueing(paths: Paths, found: Map) -> None:
 
 
 def has_usable_path(paths: Paths, wwid: str) -> bool:
-    """Whether I/O to a map can get through at the moment; True when multipathd cannot be asked."""
+    """Whether I/O to a map can get through at the moment; when multipathd cannot tell, whether it has a path at all."""
     try:
-        states = parse_paths(ask(paths, 'show paths raw format "%w %d %t %T"'))
+        states = parse_paths(_show(paths, 'paths {}format "%w %d %t %T"'))
     except (NodeLacks, CommandFailed):
+        states = []
+    if not states:
         return bool(scsi.of_wwid(paths, wwid))
-    known = [state for path_wwid, state in states if path_wwid == wwid]
-    return any(state in _WORKS for state in known)
+    return any(state in _WORKS for path_wwid, state in states if path_wwid == wwid)
+
+
+def _show(paths: Paths, what: str) -> str:
+    """A table without its header line; versions that cannot leave it out give it."""
+    answer = ask(paths, f"show {what.format('raw ')}")
+    return ask(paths, f"show {what.format('')}") if answer in ("fail", "timeout") else answer
 
 
 def is_queueing(paths: Paths, wwid: str) -> bool:
     """Whether I/O to a map waits while it has no path; True when multipathd cannot be asked, which is the careful guess."""
     try:
-        answer = ask(paths, 'show maps raw format "%w %Q"')
+        answer = _show(paths, 'maps {}format "%w %Q"')
     except (NodeLacks, CommandFailed):
         return True
     return parse_queueing(answer).get(wwid, "on") not in ("off", "-")

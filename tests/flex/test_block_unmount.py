@@ -130,6 +130,19 @@ def test_no_lazy_unmount_ever(flex: Any, node: Any, array: Any, place: Path) -> 
     assert all("-l" not in argv and "-f" not in argv for argv in ran(node, "umount"))
 
 
+def test_an_unmount_that_hangs_is_told_in_time_and_a_repeat_finishes(flex: Any, node: Any, array: Any, place: Path,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    """umount is left behind, for it may not even die; kubelet is answered."""
+    node.faults.slow = {"umount": 20.0}
+    monkeypatch.setattr("flex.block.UMOUNT", 0.3)
+    message = failure(flex("unmount", place))
+    assert "umount" in message and "no end" in message
+    check_mounted(node, array, place)
+    node.faults.slow = {}
+    assert flex("unmount", place) == SUCCESS
+    check_given_back(node, array)
+
+
 def test_a_map_that_somebody_holds_is_told_and_a_repeat_finishes(flex: Any, node: Any, array: Any, place: Path,
                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flex.device.LET_GO", 0.3)

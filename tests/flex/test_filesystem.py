@@ -155,7 +155,8 @@ def test_direct_reads_are_aligned_inside_the_device_and_see_both_ends(whole: int
 
 def decide(seen: Found, wanted: str = "xfs", *, unfinished: bool = False, began: bool = False, data: int | None = None,
            forbidden: str = "") -> str:
-    return contents.todo(seen, wanted, unfinished=unfinished, began=began, data=data, forbidden=forbidden, volume="k8s-pvc-1")
+    return contents.todo(seen, wanted, unfinished=unfinished, began=began, data=data, forbidden=forbidden,
+                         volume="k8s-pvc-1")
 
 
 def test_a_blank_volume_is_formatted() -> None:

@@ -40,7 +40,7 @@ def wwid_of(array: Any) -> str:
 
 @pytest.mark.parametrize("mode", ["strict", "yes", "smart", "no", "greedy"])
 def test_a_map_is_made_in_every_mode_without_changing_the_configuration(paths: Paths, node: Any, array: Any,
-                                                                         mode: str) -> None:
+                                                                        mode: str) -> None:
     node.settings.find_multipaths = mode
     wwid = scanned(paths, array)
     found = multipath.add(paths, wwid, 10)
@@ -142,6 +142,22 @@ def test_whether_a_path_carries_io_is_multipathds_to_say(paths: Paths, node: Any
     array.disconnect("node1", "v")
     node.refresh()
     wait_for(lambda: not multipath.has_usable_path(paths, wwid), "the checker", 10)
+
+
+def test_older_multipathd_is_asked_again_without_raw(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {'show paths raw format "%w %d %t %T"': "fail",
+               'show paths format "%w %d %t %T"': "uuid dev dm_st chk_st\n3624a93701 sdb failed faulty"}
+    monkeypatch.setattr(multipath, "ask", lambda paths, request, timeout=0: answers[request])
+    assert not multipath.has_usable_path(paths, "3624a93701")
+
+
+def test_when_multipathd_cannot_tell_a_path_that_is_there_counts(paths: Paths, node: Any, array: Any,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    wwid = scanned(paths, array)
+    node.settings.multipathd = "stopped"
+    monkeypatch.setattr(Paths, "multipathd_socket", "\0nobody-listens-here")
+    assert multipath.has_usable_path(paths, wwid) and not multipath.has_usable_path(paths, "3624a93700")
+    assert multipath.is_queueing(paths, wwid)
 
 
 # Answers

@@ -139,6 +139,22 @@ def test_a_preempted_node_gives_back_what_is_left_there(flex: Any, flex2: Any, n
     assert list(array.connections("k8s-pvc-1")) == [host_of(array, node2)]
 
 
+def test_a_volume_does_not_come_back_to_a_node_that_still_has_the_old_mount(flex: Any, flex2: Any, node: Any, node2: Any,
+                                                                            array: Any, pod: Path) -> None:
+    """What that node has cached is out of date: written back, it would destroy what was written since."""
+    assert flex2("mount", pod / "pvc-1", block(), PURE_PREEMPT_RWO_GRACE="0") == SUCCESS
+    node2.write(f"{pod}/pvc-1/newer", "data")
+    flex2("unmount", pod / "pvc-1")
+    second = Path(str(pod).replace("uid-1", "uid-2")) / "pvc-1"
+    message = failure(flex("mount", second, block()))
+    assert str(pod / "pvc-1") in message and "out of date" in message
+    assert array.connections("k8s-pvc-1") == {}
+    node.refresh()
+    assert flex("unmount", pod / "pvc-1") == SUCCESS
+    assert flex("mount", second, block()) == SUCCESS
+    assert node.read(f"{second}/newer") == "data"
+
+
 # Never
 
 def test_with_preemption_off_it_is_refused_naming_the_host(flex2: Any, node: Any, array: Any, pod: Path,
