@@ -32,3 +32,6 @@ class Call:
 
     def complain(self, line: str) -> None:
         self.err.append(line + "\n")
+
+
+Tools = dict[str, Callable[[Call], int]]

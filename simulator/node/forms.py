@@ -8,18 +8,17 @@ from collections.abc import Callable
 from typing import Protocol
 
 from simulator.node import loops, nfs
-from simulator.node.call import Call
+from simulator.node.call import Tools
 from simulator.node.disk_tools import DiskTools
 from simulator.node.disks import Disk, Nodes, PretendNodes
 from simulator.node.machine import Machine
 from simulator.node.mount_tools import MountTools
 from simulator.node.mounts import Mounts
 from simulator.node.pods import Pods
-from simulator.node.realform import RealMounts, RealPods, RealTools
+from simulator.node.realform import RealPods, RealTools
+from simulator.node.realmounts import RealMounts
 from simulator.node.server import address_of
 from simulator.node.views import MountInfo
-
-Tools = dict[str, Callable[[Call], int]]
 
 
 class MountTable(Protocol):
@@ -44,9 +43,12 @@ class PodFiles(Protocol):
 class Form(Protocol):
     """Devices, mounts, files and tools of a node."""
 
-    nodes: Nodes
-    mounts: MountTable
-    pods: PodFiles
+    @property
+    def nodes(self) -> Nodes: ...
+    @property
+    def mounts(self) -> MountTable: ...
+    @property
+    def pods(self) -> PodFiles: ...
 
     def tools(self, find: Callable[[str], Disk | None]) -> Tools: ...
     def start(self) -> None: ...
@@ -66,9 +68,10 @@ class PretendForm:
         disks = DiskTools(self._machine, self.mounts, find)
         client = nfs.Client(self._machine, self._address)
         mounting = MountTools(self._machine, self.mounts, disks, client)
-        tools = {"blkid": disks.blkid, "wipefs": disks.wipefs, "xfs_growfs": disks.xfs_growfs,
-                 "resize2fs": disks.resize2fs, "btrfs": disks.btrfs, "mount": mounting.mount, "umount": mounting.umount,
-                 "mountpoint": mounting.mountpoint, "mount.nfs": mounting.mount_nfs, "mount.nfs4": mounting.mount_nfs}
+        tools: Tools = {
+            "blkid": disks.blkid, "wipefs": disks.wipefs, "xfs_growfs": disks.xfs_growfs, "resize2fs": disks.resize2fs,
+            "btrfs": disks.btrfs, "mount": mounting.mount, "umount": mounting.umount, "mountpoint": mounting.mountpoint,
+            "mount.nfs": mounting.mount_nfs, "mount.nfs4": mounting.mount_nfs}
         tools |= {f"mkfs{suffix}": disks.mkfs for suffix in ("", ".xfs", ".ext2", ".ext3", ".ext4", ".btrfs")}
         return tools | dict.fromkeys(("fsck", "e2fsck", "fsck.ext2", "fsck.ext3", "fsck.ext4", "fsck.xfs",
                                       "fsck.btrfs"), disks.fsck)

@@ -273,7 +273,9 @@ def parse(argv: list[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
         raise ToolFails(INVALID, f"iscsiadm: {error}") from None
     if rest:
         raise ToolFails(INVALID, f"iscsiadm: unexpected {rest[0]!r}")
-    options, names, values = {}, [], []
+    options: dict[str, str] = {}
+    names: list[str] = []
+    values: list[str] = []
     for flag, value in found:
         name = SHORT[flag[1]] if len(flag) == 2 else flag[2:]
         (names if name == "name" else values if name == "value" else []).append(value)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from simulator.fabric import Fabric
+from simulator.node.call import ToolFails
 from simulator.node.disks import Disk
 from simulator.node.events import Events
 from simulator.node.settings import Faults, Settings
@@ -56,6 +57,7 @@ class Machine:
         self._numbers = itertools.count()
         self._thread = threading.Thread(target=self._run, name=f"{name}-time", daemon=True)
         self._stopped = False
+        self._life = 0                                 # one more each time the power is cut
 
     def start(self) -> None:
         self.events.start()
@@ -80,14 +82,22 @@ class Machine:
             self.changed.notify_all()
 
     def wait(self, until: Callable[[], object], seconds: float | None) -> bool:
-        """Give the lock away until `until` is true or the node's `seconds` have passed; say which. Call with the lock."""
-        real = None if seconds is None else seconds / self.settings.speed
-        return bool(self.changed.wait_for(lambda: self._stopped or until(), real))
+        """Give the lock away until `until` is true or the node's `seconds` have passed; say which. Call with the lock.
 
-    def forget_timers(self) -> None:
-        """Power was cut: nothing that was about to happen happens."""
-        with self.lock:
-            self._due.clear()
+        ToolFails when the power was cut meanwhile: whoever waited is no more.
+        """
+        life, real = self._life, None if seconds is None else seconds / self.settings.speed
+        came = self.changed.wait_for(lambda: self._life != life or until(), real)
+        if self._life != life:
+            raise ToolFails(137, "")
+        return bool(came)
+
+    def cut_power(self) -> None:
+        """Nothing that was about to happen happens, and nobody goes on who waits."""
+        self.running = False
+        self._life += 1
+        self._due.clear()
+        self.changed.notify_all()
 
     def _run(self) -> None:
         with self.lock:

@@ -45,17 +45,17 @@ class MountTools:
             call.out += [f"{each.source} on {each.directory} type {each.fstype} ({','.join(each.options)})\n"
                          for each in self._mounts.table]
             return 0
-        if len(names) != 2:
-            raise ToolFails(FAILED if len(names) == 1 else 1, f"mount: {names[0]}: can't find in /etc/fstab.")
-        source, directory = names[0], os.path.realpath(names[1])
         chosen = option_list(call.argv) + (["ro"] if {"-r", "--read-only"} & options.keys() else [])
+        if "remount" in chosen:
+            return self._remount(os.path.realpath(names[-1]), chosen)
+        if len(names) != 2:
+            raise ToolFails(1, f"mount: {names[0]}: can't find in /etc/fstab.")
+        source, directory = names[0], os.path.realpath(names[1])
         if not os.path.isdir(directory):
             raise ToolFails(FAILED, f"mount: {directory}: mount point does not exist.")
         fstype = options.get("-t") or options.get("--types") or ""
         if "--bind" in options or "-B" in options or "bind" in chosen:
             return self._bind(source, directory)
-        if "remount" in chosen:
-            return self._remount(directory, chosen)
         if fstype.startswith("nfs") or not fstype and nfs.looks_like(source):
             return self._mount_nfs(call, source, directory, chosen, fstype or "nfs")
         if fstype == "tmpfs":

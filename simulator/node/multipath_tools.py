@@ -1,13 +1,6 @@
-"""Asking multipathd (by its socket or by the command of that name), and multipath(8), as of multipath-tools 0.9.4.
+"""Asking multipathd (by its socket or by the command of that name), and multipath(8), as of multipath-tools 0.9.4."""
 
-The socket's protocol: each way a native 64-bit length, then the text with a final NUL.
-"""
-
-import contextlib
 import shlex
-import socket
-import struct
-import threading
 
 from simulator.node.call import Call, ToolFails
 from simulator.node.machine import Machine
@@ -15,7 +8,6 @@ from simulator.node.multipathd import Map, Multipathd
 from simulator.node.scsi import Path
 
 OK, FAIL, TIMEOUT = "ok\n", "fail\n", "timeout\n"
-SOCKET = "/org/kernel/linux/storage/multipathd"
 
 
 class MultipathTools:
@@ -34,9 +26,13 @@ class MultipathTools:
             return FAIL
         handlers = {"add": self._add, "del": self._delete, "remove": self._delete, "resize": self._resize,
                     "disablequeueing": self._queueing, "restorequeueing": self._queueing, "show": self._show,
-                    "list": self._show, "reconfigure": lambda words: OK, "reconfig": lambda words: OK}
+                    "list": self._show, "reconfigure": self._reconfigure, "reconfig": self._reconfigure}
         handler = handlers.get(words[0]) if words else None
         return handler(words[1:]) if handler else FAIL
+
+    def _reconfigure(self, words: list[str]) -> str:
+        self._daemon.start()
+        return OK
 
     def _add(self, words: list[str]) -> str:
         match words:
@@ -193,62 +189,6 @@ class MultipathTools:
             else:
                 self._daemon.remove(made)
         return status
-
-
-class MultipathdSocket:
-    """The abstract Unix socket of multipathd; there only while the daemon runs."""
-
-    def __init__(self, machine: Machine, tools: MultipathTools) -> None:
-        self._machine, self._tools = machine, tools
-        self._address = "\0" + machine.tree.root + SOCKET
-        self._listener: socket.socket | None = None
-
-    def follow(self) -> None:
-        """Listen or not, as settings.multipathd says. Call with the machine's lock held."""
-        wanted = self._machine.running and self._machine.settings.multipathd == "running"
-        if wanted and self._listener is None:
-            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._listener.bind(self._address)
-            self._listener.listen(64)
-            threading.Thread(target=self._accept, args=(self._listener,), name="multipathd", daemon=True).start()
-        elif not wanted and self._listener is not None:
-            with contextlib.suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
-            self._listener = None
-
-    def _accept(self, listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):                # closed: multipathd was stopped
-            while True:
-                connection, _ = listener.accept()
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
-            while request := receive(connection):
-                with self._machine.lock:
-                    answer = self._tools.ask(request) if self._machine.running else FAIL
-                    self._machine.changed.notify_all()
-                data = answer.encode() + b"\0"
-                connection.sendall(struct.pack("@Q", len(data)) + data)
-
-
-def receive(connection: socket.socket) -> str:
-    """One request; empty at the end."""
-    head = exactly(connection, 8)
-    if not head:
-        return ""
-    return exactly(connection, struct.unpack("@Q", head)[0]).rstrip(b"\0").decode(errors="replace")
-
-
-def exactly(connection: socket.socket, count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        chunk = connection.recv(count - len(data))
-        if not chunk:
-            return b""
-        data += chunk
-    return data
 
 
 def render(form: str, titles: dict[str, str], rows: list[dict[str, str]]) -> str:

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from simulator.node.disks import Disk, Nodes
 from simulator.node.machine import Machine
@@ -179,7 +180,7 @@ class Multipathd:
             return
         for path in self.known:
             if serves(path) == (path in self.failed):
-                self._machine.later(self._machine.settings.polling_interval, lambda path=path: self._checked(path))
+                self._machine.later(self._machine.settings.polling_interval, partial(self._checked, path))
 
     def _checked(self, path: Path) -> None:
         if path.gone:
@@ -197,10 +198,10 @@ class Multipathd:
             self._tree.remove(f"{path.directory}/block/{path.name}/holders/{made.name}")
         for name in (f"dm-uuid-mpath-{made.wwid}", f"scsi-{made.wwid}", f"wwn-0x{made.wwid[1:]}"):
             self._tree.remove(f"/dev/disk/by-id/{name}")
-        for path in (f"/dev/mapper/{made.alias}", f"/sys/block/{made.name}", f"/sys/class/block/{made.name}",
-                     f"/sys/dev/block/{made.number}", made.directory):
-            self._tree.remove(path)
         self._nodes.remove(made)
+        for gone in (f"/dev/mapper/{made.alias}", f"/sys/block/{made.name}", f"/sys/class/block/{made.name}",
+                     f"/sys/dev/block/{made.number}", made.directory):
+            self._tree.remove(gone)
 
     def in_use(self, made: Map) -> str:
         """Who has the map open; empty when it can be removed."""

@@ -11,136 +11,31 @@ waits while the device's I/O waits, and refuses what only it can know:
 * There is no NFS server: an export is the simulator's directory, bound in place. The node's mountinfo says nfs.
 
 /proc/self/mountinfo below the root is the kernel's table with those NFS lines changed; it is rewritten after each tool,
-and whenever the kernel says that its table changed. What a pod writes is written by the test, as root.
+and whenever the kernel says that its table changed (realmounts.py). What a pod writes is written by the test, as root.
+
+Not real: a device whose I/O would wait for good (no path, queueing on) fails instead, since a loop device cannot be held
+up; only the tools wait.
 """
 
 import contextlib
 import os
-import select
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from functools import partial
 
 from simulator.node import loops, nfs
-from simulator.node.call import Call, ToolFails
+from simulator.node.call import Call, ToolFails, Tools
 from simulator.node.disk_tools import split
 from simulator.node.disks import Disk
 from simulator.node.formats import signatures
-from simulator.node.guard import Guard
 from simulator.node.machine import Machine
 from simulator.node.mount_tools import FAILED, VALUES, option_list
-from simulator.node.mounts import escape, opened
-from simulator.node.views import MountInfo
+from simulator.node.mounts import opened
+from simulator.node.realmounts import Bound, RealMounts
 
 PASSED_ON = ("blkid", "wipefs", "mkfs", "mkfs.xfs", "mkfs.ext2", "mkfs.ext3", "mkfs.ext4", "mkfs.btrfs", "fsck", "e2fsck",
              "fsck.ext2", "fsck.ext3", "fsck.ext4", "fsck.xfs", "fsck.btrfs", "xfs_growfs", "resize2fs", "btrfs",
              "mountpoint")
-
-
-class Bound(NamedTuple):
-    """An export that is bound at a directory."""
-
-    server: str
-    source: str                 # "192.0.2.31:/k8s-pvc-1"
-    fstype: str
-    options: tuple[str, ...]
-    forced: bool = False
-
-
-class RealMounts:
-    """The kernel's mount table as this node sees it."""
-
-    def __init__(self, machine: Machine, disks: Callable[[], list[Disk]]) -> None:
-        self._machine, self._disks = machine, disks
-        self.alarms: list[str] = []
-        self.bound: dict[str, Bound] = {}
-        self.guard = Guard(machine, self.alarms)
-        self._stop = -1                    # closing it ends the watcher
-
-    # -- the table
-
-    def clear(self) -> None:
-        """The node boots, or its power is cut: none of its mounts is left."""
-        loops.unmount([disk.number for disk in self._disks()])
-        for directory in list(self.bound):
-            loops.lazily(directory)
-        self.bound.clear()
-        self.guard.release_all()
-        self.show()
-
-    def show(self) -> None:
-        table = loops.mounted()
-        here = {each.directory for each in table}
-        self.bound = {directory: bound for directory, bound in self.bound.items() if directory in here}
-        lines = "".join(self._line(each) for each in table)
-        self._machine.tree.write("/proc/self/mountinfo", lines.encode("utf-8", "surrogateescape"))
-        for disk in self.guard.holders():
-            if not any(each.device == disk.number for each in table):
-                self.guard.release(disk)
-
-    def _line(self, each: loops.Mounted) -> str:
-        bound = self.bound.get(each.directory)
-        if bound is None:
-            return each.text + "\n"
-        words = each.text.partition(" - ")[0].split(" ")
-        words[2], words[3] = "0:60", "/"
-        return f"{' '.join(words)} - {bound.fstype} {escape(bound.source)} {','.join(bound.options)}\n"
-
-    def entries(self) -> list[MountInfo]:
-        """Mounts of this node's devices and exports."""
-        wwids = {disk.number: getattr(disk, "wwid", "") for disk in self._disks()}
-        found = []
-        for each in loops.mounted():
-            bound = self.bound.get(each.directory)
-            source = loops.unescape(each.text.partition(" - ")[2].split(" ")[1])
-            if bound:
-                found.append(MountInfo(each.directory, bound.source, bound.fstype, bound.options, "0:60", ""))
-            elif each.device in wwids:
-                options = tuple(dict.fromkeys(each.options.split(",")))
-                found.append(MountInfo(each.directory, source, each.fstype, options, each.device, wwids[each.device]))
-        return found
-
-    def own_disks(self) -> list[Disk]:
-        return self._disks()
-
-    def why_open(self, disk: Disk) -> str:
-        """Who uses a disk, as far as the kernel tells."""
-        if mounted := [each for each in loops.mounted() if each.device == disk.number]:
-            return f"mounted at {mounted[0].directory}"
-        try:
-            os.close(os.open(self._machine.tree.at(disk.path), os.O_RDONLY | os.O_EXCL))
-        except OSError:
-            return "a file system without a mount, or a process"
-        return ""
-
-    def follow_disks(self) -> None:
-        """A volume that was taken away was shut down by loops.py: others may have it now."""
-        for disk in self.guard.holders():
-            if disk.file is None and not disk.stalled:
-                self.guard.release(disk)
-
-    # -- following the kernel
-
-    def start(self) -> None:
-        self._stop, stopped = os.pipe2(os.O_CLOEXEC)[::-1]
-        threading.Thread(target=self._watch, args=(stopped,), name="mountinfo", daemon=True).start()
-
-    def stop(self) -> None:
-        """Let the watcher end by itself: it may be waiting for the lock that the caller has."""
-        if self._stop >= 0:
-            os.close(self._stop)
-            self._stop = -1
-
-    def _watch(self, stopped: int) -> None:
-        with open("/proc/self/mountinfo", "rb") as table, os.fdopen(stopped, "rb"):
-            poll = select.poll()
-            poll.register(table, select.POLLPRI | select.POLLERR)
-            poll.register(stopped, select.POLLIN | select.POLLHUP)
-            while stopped not in dict(poll.poll()):
-                with self._machine.lock:
-                    if self._machine.running:
-                        self.show()
 
 
 class RealTools:
@@ -152,9 +47,9 @@ class RealTools:
         self._path = ":".join(folder for folder in [*os.environ.get("PATH", "").split(":"), *loops.SYSTEM_PATH.split(":")]
                               if folder and os.path.realpath(folder) != os.path.realpath(binaries))
 
-    def table(self) -> dict[str, Callable[[Call], int]]:
+    def table(self) -> Tools:
         """Tool -> what is done for it; tools that this machine lacks are missing on the node too."""
-        passed = {name: self.pass_on for name in PASSED_ON if self.real(name)}
+        passed: Tools = {name: self.pass_on for name in PASSED_ON if self.real(name)}
         return passed | {"mount": self.mount, "umount": self.umount, "mount.nfs": self.mount_nfs,
                          "mount.nfs4": self.mount_nfs}
 
@@ -169,7 +64,7 @@ class RealTools:
     def _wait_for_devices(self, call: Call) -> None:
         for name in call.argv[1:]:
             if disk := self._find(name):
-                self._machine.wait(lambda disk=disk: not disk.stalled, None)
+                self._machine.wait(partial(works, disk), None)
         if seconds := self._machine.faults.slow.get(call.tool, 0.0):
             self._machine.wait(call.killed, seconds * self._machine.settings.speed)
 
@@ -265,7 +160,7 @@ class RealTools:
             if each.directory == directory:
                 for disk in self._mounts.own_disks():
                     if disk.number == each.device:
-                        self._machine.wait(lambda disk=disk: not disk.stalled, None)
+                        self._machine.wait(partial(works, disk), None)
 
 
 class RealPods:
@@ -290,6 +185,11 @@ class RealPods:
             yield
         finally:
             os.close(fd)
+
+
+def works(disk: Disk) -> bool:
+    """Whether I/O to the disk goes on, well or not."""
+    return not disk.stalled
 
 
 def shut_down_others(disk: Disk, own: set[str]) -> None:

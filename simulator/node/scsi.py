@@ -204,8 +204,8 @@ class Scsi:
         for name in ("class/scsi_device", "bus/scsi/devices"):
             self._tree.remove(f"/sys/{name}/{path.hctl}")
         self._machine.events.forget(self._tree.at(path.directory + "/"))
-        self._tree.remove(path.directory)
         self._nodes.remove(path)
+        self._tree.remove(path.directory)
         for tell in self.removed:
             tell(path)
 

@@ -183,6 +183,26 @@ def test_a_read_only_mount(bench: Bench) -> None:
     assert bench.run("mount", device, bench.directory("rw")).status == 32
 
 
+def test_remount_and_bind(bench: Bench) -> None:
+    _, directory = bench.mounted("v1")
+    assert bench.run("mount", "-o", "remount,ro", directory).status == 0
+    assert "ro" in bench.node.mounts[0].options
+    assert bench.run("mount", "-o", "remount,rw", directory).status == 0
+    bench.node.write(f"{directory}/hello", "world")
+    second = bench.directory("bound")
+    assert bench.run("mount", "--bind", directory, second).status == 0
+    assert bench.node.read(f"{second}/hello") == "world"
+    assert bench.run("umount", directory).status == 0
+    assert bench.node.read(f"{second}/hello") == "world"
+    assert bench.run("mount", "-o", "remount,ro", directory).status == 32
+
+
+def test_wipefs_lists_what_is_there(bench: Bench) -> None:
+    device = bench.made("v1")
+    assert "xfs" in bench.run("wipefs", device).out
+    assert bench.run("wipefs", "/dev/none").status == 1
+
+
 def test_a_clone_of_a_mounted_xfs_needs_nouuid(bench: Bench) -> None:
     bench.mounted("v1")
     copy_file(Path(bench.array.volume("v1").file), Path(bench.array.add_volume("clone", GiB).file), GiB)

@@ -62,6 +62,17 @@ def test_a_node_without_power_runs_nothing(bench: Bench) -> None:
     assert bench.run("iscsiadm", "-m", "session").status == 21
 
 
+def test_a_tool_that_was_at_work_when_the_power_went_writes_nothing_more(bench: Bench) -> None:
+    device = bench.attach(bench.volume("v1"))
+    bench.node.faults.slow["mkfs.ext4"] = 5.0
+    with bench.start("mkfs.ext4", device) as mkfs:
+        until(lambda: bench.node.commands[-1].argv[0] == "mkfs.ext4")
+        bench.node.reboot()
+        assert mkfs.wait(3) != 0
+    device = bench.attach("3624a9370" + bench.array.volume("v1").serial.lower())
+    assert bench.run("blkid", "-p", device).status == 2
+
+
 def test_every_tool_and_every_write_to_sysfs_is_on_record(bench: Bench) -> None:
     bench.login(portals=1)
     bench.scan("0 0 7")

@@ -197,6 +197,42 @@ def test_a_scan_of_a_dying_session_blocks_until_it_is_given_up(bench: Bench) -> 
     assert bench.node.sessions[0].state == "FAILED"
 
 
+def test_a_scan_that_hangs_or_finds_nothing(bench: Bench) -> None:
+    bench.volume("v1")
+    bench.login(portals=1)
+    bench.node.faults.scan_lost = 1
+    bench.scan("0 0 1")
+    until(lambda: bench.node.faults.scan_lost == 0)
+    assert bench.node.paths == []
+    bench.node.faults.scan_hangs.add(bench.portals[0])
+    bench.node.refresh()
+    scan = bench.sys(f"class/scsi_host/host{bench.node.sessions[0].host}/scan")
+    with pytest.raises(OSError, match="No such device"):          # no reader: whoever opens it without this flag waits
+        os.open(scan, os.O_WRONLY | os.O_NONBLOCK)
+    bench.node.faults.scan_hangs.clear()
+    bench.node.refresh()
+    bench.scan("0 0 1")
+    until(lambda: bench.node.paths)
+
+
+def test_a_device_with_errors_works_again_when_they_are_gone(bench: Bench) -> None:
+    wwid = bench.volume("v1")
+    device_file = bench.attach(wwid)
+    bench.node.faults.io_error.add(wwid)
+    bench.node.refresh()
+    with pytest.raises(OSError, match="Input/output error"), open(device_file, "rb") as opened:
+        opened.read(1)
+    bench.node.faults.io_error.clear()
+
+    def readable() -> bool:
+        try:
+            with open(device_file, "rb") as opened:
+                return opened.read(1) == b"\0"
+        except OSError:
+            return False
+    until(readable)
+
+
 def test_a_dark_portal_stalls_its_path_then_fails_it_and_comes_back_by_itself(bench: Bench) -> None:
     bench.volume("v1")
     bench.login(portals=1)
