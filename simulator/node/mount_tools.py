@@ -55,7 +55,7 @@ class MountTools:
             raise ToolFails(FAILED, f"mount: {directory}: mount point does not exist.")
         fstype = options.get("-t") or options.get("--types") or ""
         if "--bind" in options or "-B" in options or "bind" in chosen:
-            return self._bind(source, directory)
+            return self._bind(source, directory, read_only="ro" in chosen)
         if fstype.startswith("nfs") or not fstype and nfs.looks_like(source):
             return self._mount_nfs(call, source, directory, chosen, fstype or "nfs")
         if fstype == "tmpfs":
@@ -79,10 +79,11 @@ class MountTools:
                          export=export.directory, server=export.server)
         return 0
 
-    def _bind(self, source: str, directory: str) -> int:
+    def _bind(self, source: str, directory: str, read_only: bool) -> int:
         under = self._mounts.holding(os.path.realpath(source))
         assert under
-        self._mounts.add(under.device, directory, under.fstype, under.source, under.options,
+        options = ["ro", *(each for each in under.options if each not in ("ro", "rw"))] if read_only else under.options
+        self._mounts.add(under.device, directory, under.fstype, under.source, options,
                          fs=under.fs, export=under.export, server=under.server)
         return 0
 

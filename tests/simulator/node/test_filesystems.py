@@ -192,6 +192,11 @@ def test_remount_and_bind(bench: Bench) -> None:
     second = bench.directory("bound")
     assert bench.run("mount", "--bind", directory, second).status == 0
     assert bench.node.read(f"{second}/hello") == "world"
+    third = bench.directory("third")
+    assert bench.run("mount", "-o", "bind,ro", directory, third).status == 0
+    with pytest.raises(OSError, match="Read-only"):
+        bench.node.write(f"{third}/a", "b")
+    assert bench.run("umount", third).status == 0
     assert bench.run("umount", directory).status == 0
     assert bench.node.read(f"{second}/hello") == "world"
     assert bench.run("mount", "-o", "remount,ro", directory).status == 32
