@@ -108,6 +108,12 @@ class Node:
         self.call("stop_multipathd")
         self.call("start_multipathd", text)
 
+    def all_paths_back(self, timeout: float = 60.0) -> None:
+        """After a fault: wait until multipathd has every path of every device again."""
+        deadline = time.monotonic() + timeout
+        while "failed" in self.multipathd('show paths format "%w %t"') and time.monotonic() < deadline:
+            time.sleep(0.5)
+
     def log_out(self, target: str) -> None:
         """End the sessions of a target and forget its records, as on a node that never met the array."""
         self.sh(f"iscsiadm -m node -T {target} --logout; iscsiadm -m node -T {target} -o delete", allow=None)

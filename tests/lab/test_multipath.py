@@ -73,19 +73,32 @@ def test_multipath_not_installed(configured: Node, array: FlashArray):
 
 
 def test_a_hung_device_does_not_hold_the_unmount(configured: Node, array: FlashArray):
-    """Queueing on, the LUN gone, unsaved data: unmount ends in time and says so; after the grace it lets go."""
+    """Queueing on, all paths dead, unsaved data: unmount ends in time and says so; after the grace it lets go."""
     configured.use_multipath_conf(MULTIPATH_CONF.replace("no_path_retry 0", "no_path_retry queue"))
     volume = array.new_volume()
     assert configured.mount("pod", volume.pv, volume.options()).status == SUCCESS
     directory = configured.directory("pod", volume.pv)
-    volume.disconnect("node1")
-    configured.guest.start_command("sh", "-c", f"dd if=/dev/zero of='{directory}/lost' bs=64k count=64; sync")
-    configured.set(PURE_UNMOUNT_NO_PATH_GRACE="600")
-    time.sleep(2)
-    answer = configured.unmount("pod", volume.pv)
-    assert answer.status == "Failure" and answer.seconds < 120, answer
-    configured.set(PURE_UNMOUNT_NO_PATH_GRACE="1")
-    answer = eventually(lambda: configured.unmount("pod", volume.pv))
-    assert answer.status == SUCCESS, answer
-    view = configured.view(paths=0, maps=0, mounts=0)
-    assert (view["paths"], view["maps"], view["mounts"]) == ([], [], [])
+    for card in ("a", "b"):
+        configured.guest.cable(card, False)
+    try:
+        configured.guest.start_command("sh", "-c", f"dd if=/dev/zero of='{directory}/lost' bs=64k count=64; sync")
+        deadline = time.monotonic() + 60
+        while living(configured, volume.wwid) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        answer = configured.unmount("pod", volume.pv)
+        assert answer.status == "Failure" and answer.seconds < 120, answer
+        configured.set(PURE_UNMOUNT_NO_PATH_GRACE="1")
+        answer = eventually(lambda: configured.unmount("pod", volume.pv))
+        assert answer.status == SUCCESS, answer
+        view = configured.view(paths=0, maps=0, mounts=0)
+        assert (view["paths"], view["maps"], view["mounts"]) == ([], [], [])
+        assert volume.connections == {}
+    finally:
+        for card in ("a", "b"):
+            configured.guest.cable(card, True)
+        configured.all_paths_back()
+
+
+def living(node: Node, wwid: str) -> bool:
+    lines = node.multipathd('show paths format "%w %t"').splitlines()
+    return any(line.startswith(wwid) and "active" in line for line in lines)
