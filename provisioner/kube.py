@@ -132,19 +132,20 @@ class Kube:
         self._pace = pace                               # called before each request; may wait
         self._mine = threading.local()
         self._not_before = 0.0                          # monotonic; set by a 429
+        self.warned: set[str] = set()                   # paths whose use the server warned of ("deprecated in …")
 
     # Verbs
 
-    def get(self, path: str) -> Raw:
-        return self._call("GET", path)
+    def get(self, path: str, timeout: float | None = None) -> Raw:
+        return self._call("GET", path, timeout=timeout)
 
     def list_page(self, path: str, limit: int = 0, token: str = "") -> Raw:
         """One page of a list; servers before 1.9 ignore `limit` and give all."""
         wanted = {"limit": limit, "continue": token}
         return self._call("GET", with_query(path, {key: value for key, value in wanted.items() if value}))
 
-    def create(self, path: str, body: Raw) -> Raw:
-        return self._call("POST", path, body)
+    def create(self, path: str, body: Raw, timeout: float | None = None) -> Raw:
+        return self._call("POST", path, body, timeout=timeout)
 
     def replace(self, path: str, body: Raw, timeout: float | None = None) -> Raw:
         return self._call("PUT", path, body, timeout=timeout)
@@ -205,6 +206,8 @@ class Kube:
                 response = self._exchange(connection, method, path, data, content_type,
                                           timeout or self._read_timeout, fresh_token)
                 answer = response.read()
+                if response.getheader("Warning"):
+                    self.warned.add(path)
                 return response.status, answer, _seconds(response.getheader("Retry-After"))
             except (OSError, HTTPException) as error:
                 connection.close()
