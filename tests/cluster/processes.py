@@ -62,9 +62,13 @@ def _end(pid: int, number: signal.Signals) -> None:
 
 
 def _is_gone(pid: int) -> bool:
-    """Whether a process has ended, also when nobody has asked for its status yet."""
+    """Whether a process has ended with all its threads, also when nobody has asked for its status yet.
+
+    The first thread of a killed process is a zombie at once; the others may still hold its sockets.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state == "Z" and len(os.listdir(f"/proc/{pid}/task")) == 1
     except OSError:
         return True
 

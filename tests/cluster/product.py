@@ -77,19 +77,23 @@ class Product:
         """Until DaemonSet and Deployment are complete."""
         for workload in ("daemonset/pure-flex", "deployment/pure-provisioner"):
             self._cluster.kubectl("-n", NAMESPACE, "rollout", "status", workload, "--timeout=60s")
+        # What the API says of a node that was away a moment ago is old: ask the pods themselves.
+        processes.wait("every pod of the DaemonSet", lambda: all(
+            "version" in self._cluster.kubectl("-n", NAMESPACE, "exec", pod, "--", "/pure-flex-daemon", "--version", check=False)
+            for pod in self.pods("app=pure-flex")), 60)
 
     def uninstall(self) -> None:
         """Run the uninstaller on every node, as the published chart's preStop hook does, and delete what was applied."""
         for pod in self.pods("app=pure-flex"):
             self._cluster.kubectl("-n", NAMESPACE, "exec", pod, "--", "/uninstaller")
         self._cluster.kubectl("delete", "--ignore-not-found", "--wait=true", "--timeout=60s", "-f", "-",
-                              stdin=_as_list([*manifests(IMAGE), secret(self._arrays)]))
-        processes.wait("the product's pods gone", lambda: not self.pods(), 60)
+                              stdin=as_list([*manifests(IMAGE), secret(self._arrays)]))
+        self._cluster.kubectl("-n", NAMESPACE, "wait", "--for=delete", "pods", "--all", "--timeout=60s")
 
     def pods(self, selector: str = "") -> list[str]:
-        """Names of the product's pods."""
+        """Names of the product's pods, those that are ending left out."""
         found = json.loads(self._cluster.kubectl("-n", NAMESPACE, "get", "pods", "-l", selector, "-o", "json"))
-        return [pod["metadata"]["name"] for pod in found["items"]]
+        return [pod["metadata"]["name"] for pod in found["items"] if not pod["metadata"].get("deletionTimestamp")]
 
     def provisioner_log(self) -> str:
         """What the provisioner has said since it was started."""
@@ -123,5 +127,6 @@ def manifests(image: str) -> list[Object]:
     return found
 
 
-def _as_list(documents: list[Object]) -> str:
+def as_list(documents: list[Object]) -> str:
+    """Manifests as kubectl reads them."""
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
