@@ -40,6 +40,7 @@ class PretendNode:
             raise ValueError(f"{self.root} is too long a name for a node: multipathd's socket would not fit")
         self._machine = Machine(str(self.root), name, self.iqn, fabric, settings or Settings())
         self._parts = Parts(self._machine, str(self.directory), self.real, address, wwns)
+        self._form, self._scsi, self._arrays = self._parts.form, self._parts.scsi, self._parts.arrays
         self.tag = address_of(str(self.directory)).lstrip("\0")        # what its loop devices carry
         self._server = Server(f"\0{self.tag}", self._serve)
         self._control = Server(f"\0{self.tag}{CONTROL}", self._serve_remote)
@@ -152,7 +153,7 @@ class PretendNode:
     @property
     def alarms(self) -> list[str]:
         """What would have destroyed data on real machines; tests assert that there are none."""
-        return list(self._parts.form.mounts.alarms)
+        return list(self._form.mounts.alarms)
 
     @property
     def sessions(self) -> list[SessionInfo]:
@@ -165,7 +166,7 @@ class PretendNode:
     def paths(self) -> list[PathInfo]:
         with self._machine.lock:
             return [PathInfo(each.name, each.hctl, each.uuid, each.size, each.state, each.transport.portal,
-                             getattr(each.map, "name", "")) for each in self._parts.scsi.paths.values()
+                             getattr(each.map, "name", "")) for each in self._scsi.paths.values()
                     if not self._parts.strangers.has(each.transport.target)]
 
     @property
@@ -180,7 +181,7 @@ class PretendNode:
         """Mounts of our devices and of exports."""
         with self._machine.lock:
             foreign = self._parts.strangers.directories
-            return [each for each in self._parts.form.mounts.entries() if each.directory not in foreign]
+            return [each for each in self._form.mounts.entries() if each.directory not in foreign]
 
     # -- other people's disks, FC, boot-time scans
 
@@ -215,8 +216,8 @@ class PretendNode:
         """What rescan-scsi-bus.sh or a boot brings in: every LUN of every array."""
         with self._machine.lock:
             self._parts.refresh()
-            for host in list(self._parts.scsi.hosts.values()):
-                self._parts.scsi.scan(host)
+            for host in list(self._scsi.hosts.values()):
+                self._scsi.scan(host)
             self._machine.changed.notify_all()
 
     def environment(self) -> dict[str, str]:
@@ -233,16 +234,16 @@ class PretendNode:
         data = data.encode() if isinstance(data, str) else data
         with self._machine.lock:
             self._parts.refresh()
-            self._parts.form.pods.write(path, data, sync)
+            self._form.pods.write(path, data, sync)
 
     def read(self, path: str) -> str:
         """Read a file as text; FileNotFoundError when it is not there."""
         with self._machine.lock:
             self._parts.refresh()
-            return self._parts.form.pods.read(path).decode(errors="surrogateescape")
+            return self._form.pods.read(path).decode(errors="surrogateescape")
 
     @contextlib.contextmanager
     def writer(self, path: str) -> Iterator[None]:
         """A pod that keeps a file open below `path`: umount says busy meanwhile."""
-        with self._parts.form.pods.held(path):
+        with self._form.pods.held(path):
             yield
