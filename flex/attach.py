@@ -6,7 +6,7 @@ once, and what sits there on this node may still be another volume (2.7).
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from arrays import names
 from flex import device, log
@@ -28,8 +28,7 @@ TRIES = 3                       # LUNs tried when another volume's device is in 
 LAST_LUN = 4095                 # array-rest.md section 2
 
 
-@dataclass(frozen=True)
-class Reach:
+class Reach(NamedTuple):
     """How this node reaches an array: the ways that work now, and every place on this node that leads there."""
 
     nexuses: tuple[Nexus, ...]
@@ -62,16 +61,16 @@ def iscsi_target(ports: "Sequence[Port]") -> tuple[str, list[str]]:
 def attach(node: "Node", array: "FlashArray", host: str, volume: "Volume", ports: "Sequence[Port]",
            deadline: Deadline) -> tuple[int, Map]:
     """Connect a volume to this node's host and make its device; returns the LUN and the device."""
-    reached = reach(node, ports)
-    lun = connect(node, array, host, volume, reached, deadline)
-    wwid = names.wwid(volume.serial)
-    _drop_wrong_luns(node.paths, wwid, lun, reached, deadline)
+    reached, wwid = reach(node, ports), names.wwid(volume.serial)
+    seen = _ours(node.paths, reached)                   # looked at before the array is asked: what is new is not stale
+    lun = connect(node, array, host, volume, reached, seen, deadline)
+    _drop_wrong_luns(node.paths, wwid, lun, seen, deadline)
     return lun, device.make(node.paths, wwid, volume.size, lun, reached.nexuses, deadline)
 
 
-def connect(node: "Node", array: "FlashArray", host: str, volume: "Volume", reached: Reach, deadline: Deadline) -> int:
+def connect(node: "Node", array: "FlashArray", host: str, volume: "Volume", reached: Reach, seen: Sequence[Path],
+            deadline: Deadline) -> int:
     """Connect a volume to this node's host; returns the LUN, at which no other volume's device is left on this node."""
-    seen = _ours(node.paths, reached)                   # looked at before the array is asked: what is new is not stale
     connections = array.host_connections(host) if seen else []
     taken = _make_room(node.paths, seen, {one.lun for one in connections}, deadline)
     lun = array.connect(host, volume.name, _free_lun(taken, connections) if taken else None).lun
@@ -97,7 +96,7 @@ def _move(array: "FlashArray", host: str, volume: str, avoid: set[int]) -> int:
 
 def _ours(paths: "Paths", reached: Reach) -> list[Path]:
     """Devices of FlashArray volumes in the places that lead to this array."""
-    return [path for path in scsi.every(paths) if path.place in reached.places and names.is_wwid(path.wwid)]
+    return [path for place in sorted(reached.places) for path in scsi.at_place(paths, place) if names.is_wwid(path.wwid)]
 
 
 def _make_room(paths: "Paths", seen: Iterable[Path], connected: set[int], deadline: Deadline) -> set[int]:
@@ -128,9 +127,9 @@ def _free_lun(blocked: set[int], connections: "Sequence[Connection]") -> int:
     return next(lun for lun in range(1, LAST_LUN + 1) if lun not in used)
 
 
-def _drop_wrong_luns(paths: "Paths", wwid: str, lun: int, reached: Reach, deadline: Deadline) -> None:
+def _drop_wrong_luns(paths: "Paths", wwid: str, lun: int, seen: Sequence[Path], deadline: Deadline) -> None:
     """Old paths of this very volume at another LUN: their LUN may be another volume by now, so no map may have them."""
-    wrong = [path for path in _ours(paths, reached) if path.wwid == wwid and scsi.plain_lun(path.lun) != lun]
+    wrong = [path for path in seen if path.wwid == wwid and scsi.plain_lun(path.lun) != lun]
     if not wrong:
         return
     if device.in_use(paths, wwid, wrong):

@@ -244,7 +244,7 @@ def _be_able_to_write_back(node: "Node", record: "Record") -> None:
     """With all paths gone and queueing on, umount would hang. NeverHappened while paths may come back.
 
     They get PURE_UNMOUNT_NO_PATH_GRACE seconds over kubelet's repeats. What was not written is given up after that, or at
-    once when the array has disconnected this node: the volume is another's by then, and late writes would damage it.
+    once when the array shows the volume to another host instead: late writes would damage what that one has written.
     """
     found = multipath.find(node.paths, record.wwid)
     if not found or multipath.has_usable_path(node.paths, record.wwid):
@@ -253,10 +253,10 @@ def _be_able_to_write_back(node: "Node", record: "Record") -> None:
     if not multipath.is_queueing(node.paths, record.wwid):
         return
     waited, grace = state.waited(node.paths, "no-path", record.wwid, node.clock()), node.settings.no_path_grace
-    if waited < grace and not detach.is_disconnected(node, record):
+    if waited < grace and not detach.is_lost(node, record):
         raise NeverHappened(f"a path to volume {record.volume or record.wwid} to write unsaved data back (all are down; "
                             f"it is given up {grace - waited:.0f} s from now)", waited)
     log.info(f"giving up what was not yet written to {record.volume or record.wwid} ({found.name}): no path for "
-             f"{waited:.0f} s, or disconnected by the array")
+             f"{waited:.0f} s, or another host has the volume")
     multipath.stop_queueing(node.paths, found)
     state.stop_waiting(node.paths, "no-path", record.wwid)

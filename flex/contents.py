@@ -1,11 +1,11 @@
 """What is on a volume: whether its file system may be used as it is, has to be made, or must be left alone.
 
 Never formatted: what was not read and found blank, what is not ours, what is mounted to be read only (design.md 3.5, rule
-1). A file system whose making was cut is made again only by the node that began it (design.md 3.4.1). Decisions are functions of
-what was seen; node/filesystem.py does the looking and the making.
+1). A file system whose making was cut is made again only by the node that began it (design.md 3.4.1). Decisions are
+functions of what was seen; node/filesystem.py does the looking and the making.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from arrays import names
 from arrays.errors import PureError
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 USE, MAKE, MAKE_AGAIN = "use", "make", "make again"
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """One mount under way: what is asked for, where the volume is, the lock that is held, and how long it may take."""
 
     request: "MountRequest"
@@ -76,10 +75,10 @@ def grow(job: Job, found: Map) -> None:
 
 def _todo(job: Job, found: Map, seen: Found) -> str:
     """USE or MAKE, from what blkid saw and what is read where it saw nothing."""
-    paths, limit = job.node.paths, job.deadline.within(blockdev.PATIENCE)
-    start = blockdev.read_start(paths, found.node, 512, limit)
-    unfinished = seen.type in ("", "xfs") and filesystem.is_unfinished_xfs(start)
-    data = None if seen or unfinished else blockdev.first_data(paths, found.node, limit)
+    paths, unfinished, data = job.node.paths, False, None
+    if not seen or seen.type == "xfs":
+        start, data = blockdev.look(paths, found.node, job.deadline.within(blockdev.PATIENCE))
+        unfinished = filesystem.is_unfinished_xfs(start)
     return todo(seen, job.request.fs_type, unfinished=unfinished, began=state.mkfs_began(paths, job.wwid), data=data,
                 forbidden=why_not_format(job.request), volume=job.volume.name)
 

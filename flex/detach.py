@@ -10,10 +10,10 @@ Every step may be found done already. What an array that is away cannot confirm 
 import os
 
 from arrays import names
-from arrays.errors import Busy, NeverHappened, PureError, Refused
+from arrays.errors import Busy, NeverHappened, NotFound, PureError, Refused
 from flex import device, initiators, lately, log, state
 from flex.locks import volume_lock
-from flex.node import blockdev, multipath, scsi
+from flex.node import blockdev, multipath
 from flex.node.command import step
 from flex.wait import Deadline
 
@@ -47,10 +47,7 @@ class OnlyDisconnectLeft(PureError):
 
 def mounted(node: "Node", wwid: str) -> list[str]:
     """Where on this node a volume is mounted, through its map or through one of its paths alone."""
-    found = multipath.find(node.paths, wwid)
-    devices = [found.node] if found else []
-    devices += [path.name for path in scsi.of_wwid(node.paths, wwid) if path.name]
-    return [directory for device in devices for directory in blockdev.mounted(node.paths, device)]
+    return blockdev.mounted_volume(node.paths, wwid)
 
 
 def release(node: "Node", wwid: str, deadline: Deadline) -> None:
@@ -94,17 +91,21 @@ def disconnect(node: "Node", record: "Record", *, patience: float | None = None)
     step("disconnected")
 
 
-def is_disconnected(node: "Node", record: "Record") -> bool:
-    """Whether the array says that this node's host has the volume no more; False when it cannot be asked."""
+def is_lost(node: "Node", record: "Record") -> bool:
+    """Whether the array says that this node has the volume no more and another has, or that the volume is gone.
+
+    One that is merely disconnected may come back. False when the array cannot be asked.
+    """
     try:
-        return not any(_is_connected(array, *_names(node, array, record)) for array in _arrays(node, record, BRIEF))
+        return all(_is_lost(array, *_names(node, array, record)) for array in _arrays(node, record, BRIEF))
     except PureError as error:
-        log.info(f"cannot ask whether {record.volume} is still connected: {error}")
+        log.info(f"cannot ask who has {record.volume}: {error}")
         return False
 
 
-def _is_connected(array: "FlashArray", host: str, volume: str) -> bool:
-    return bool(volume) and any(one.host.lower() == host.lower() for one in array.connections(volume))
+def _is_lost(array: "FlashArray", host: str, volume: str) -> bool:
+    hosts = {one.host.lower() for one in array.connections(volume)} if volume else {""}
+    return bool(hosts) and host.lower() not in hosts
 
 
 def _arrays(node: "Node", record: "Record", patience: float | None) -> "list[FlashArray]":
@@ -130,7 +131,11 @@ def _names(node: "Node", array: "FlashArray", record: "Record") -> tuple[str, st
 
 
 def _by_serial(array: "FlashArray", host: str, serial: str) -> str:
-    for one in array.host_connections(host):
+    try:
+        connections = array.host_connections(host)
+    except NotFound:
+        return ""               # a host that is gone has nothing connected
+    for one in connections:
         volume = array.find_volume(one.volume)
         if volume and volume.serial.upper() == serial:
             return volume.name

@@ -136,9 +136,10 @@ def fit(paths: "Paths", found: Map, size: int, deadline: Deadline) -> None:
     NeverHappened while a path does not show it: the map cannot grow before all of them have.
     """
     by_name = multipath.slaves(paths, found.node)
-    rescans = {path.name: _Again(partial(_rescan, path)) for path in scsi.of_wwid(paths, found.wwid)
-               if path.name in by_name and blockdev.size(paths, path.name) < size}
-    if rescans:
+    short = {name for name in by_name if blockdev.size(paths, name) < size}
+    if short:
+        rescans = {path.name: _Again(partial(_rescan, path)) for path in scsi.of_wwid(paths, found.wwid)
+                   if path.name in short}
         wait_for(lambda: _have_size(paths, rescans, size),
                  f"{', '.join(sorted(rescans))} to show the array's size of {size} bytes", deadline.within(SIZE))
         multipath.check_slaves(paths, found)            # a rescan reads the identity again, too

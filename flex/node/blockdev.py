@@ -15,7 +15,7 @@ from flex.node.mounts import Mount
 from flex.node.scsi import wwid_of
 from flex.paths import Paths
 
-SECTOR = 512
+SECTOR = START = 512
 MiB = 1 << 20
 SAMPLES = 32                    # places looked at between the first and the last MiB
 SAMPLE = 64 << 10
@@ -53,6 +53,26 @@ def number_behind(paths: Paths, mount: Mount) -> str:
     if mount.fstype != "btrfs" or not file.startswith(f"{paths.dev}/"):
         return ""
     return number_of(paths, os.path.basename(os.readlink(file) if os.path.islink(file) else file))
+
+
+def volume_below(paths: Paths, number: str) -> str:
+    """The WWID of the volume that a device is, or is a partition of: of a map (made by kpartx) or of a disk."""
+    directory = f"{paths.sys_dev_block}/{number}"
+    _, mpath, wwid = sysfs.read(f"{directory}/dm/uuid").partition("mpath-")
+    if mpath:
+        return wwid
+    return wwid_of(sysfs.read(f"{directory}/device/wwid") or sysfs.read(f"{os.path.realpath(directory)}/../device/wwid"))
+
+
+def mounted_volume(paths: Paths, wwid: str) -> list[str]:
+    """Where a volume is mounted, be it through its map, one path alone, or a partition."""
+    below: dict[str, str] = {}
+    found = []
+    for mount in mounts.table(paths):
+        number = number_behind(paths, mount)
+        if number and below.setdefault(number, volume_below(paths, number)) == wwid:
+            found.append(mount.mount_dir)
+    return found
 
 
 def mounts_of(paths: Paths, number: str) -> list[Mount]:
@@ -126,33 +146,22 @@ def flush(paths: Paths, node: str, timeout: float) -> None:
     Aside(work, f"writing out {device}").result(timeout)
 
 
-def read_start(paths: Paths, node: str, length: int, timeout: float = PATIENCE) -> bytes:
-    """The first `length` (at most 4 KiB) bytes, past the cache; OSError when they cannot be read."""
-    device = f"{paths.dev}/{node}"
+def look(paths: Paths, node: str, timeout: float = PATIENCE) -> tuple[bytes, int | None]:
+    """The first 512 bytes of a device, and the offset of a block near which something other than zeros was read.
 
-    def work() -> bytes:
-        file = _open_direct(device)
-        return _read(file, 0, 4096)[:length]
-    return Aside(work, f"reading {device}").result(timeout)
-
-
-def first_data(paths: Paths, node: str, timeout: float = PATIENCE) -> int | None:
-    """The offset of a block near which something other than zeros was read; None when all that was read is zero.
-
-    Reads the first and the last MiB and samples between, past the cache. OSError (EIO) when anything cannot be read:
-    blkid calls such a device empty (node-attach.md, fact 1).
+    The offset is None when all that was read is zero: the first and the last MiB and samples between, past the cache.
+    OSError (EIO) when anything cannot be read: blkid calls such a device empty (node-attach.md, fact 1).
     """
     device = f"{paths.dev}/{node}"
 
     def work() -> bytes:
-        file = _open_direct(device)
-        whole = os.lseek(file, 0, os.SEEK_END)
-        for offset, length in pieces(whole):
-            if any(_read(file, offset, length)):
-                return b"%d" % offset
-        return b""
+        file = os.open(device, os.O_RDONLY | os.O_DIRECT)
+        buffer = mmap.mmap(-1, MiB)             # direct reads need aligned memory; the child ends before it is closed
+        data = next((offset for offset, length in pieces(os.lseek(file, 0, os.SEEK_END))
+                     if any(_read(file, buffer, offset, length))), None)
+        return _read(file, buffer, 0, 4096)[:START] + (b"" if data is None else b"%d" % data)
     answer = Aside(work, f"reading {device}").result(timeout)
-    return int(answer) if answer else None
+    return answer[:START], int(answer[START:]) if answer[START:] else None
 
 
 def pieces(whole: int) -> list[tuple[int, int]]:
@@ -164,12 +173,7 @@ def pieces(whole: int) -> list[tuple[int, int]]:
     return [(0, MiB), *((offset, SAMPLE) for offset in between), ((whole - MiB) // 4096 * 4096, MiB)]
 
 
-def _open_direct(device: str) -> int:
-    return os.open(device, os.O_RDONLY | os.O_DIRECT)
-
-
-def _read(file: int, offset: int, length: int) -> bytes:
-    """One direct read into memory aligned as it has to be; what is beyond the end is not read."""
-    with mmap.mmap(-1, MiB) as buffer:
-        got = os.preadv(file, [memoryview(buffer)[:length]], offset)
-        return buffer[:got]
+def _read(file: int, buffer: mmap.mmap, offset: int, length: int) -> bytes:
+    """One direct read; what is beyond the end is not read."""
+    got = os.preadv(file, [memoryview(buffer)[:length]], offset)
+    return buffer[:got]

@@ -6,7 +6,7 @@ other disturbs running I/O (node-attach.md 2.3).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from flex.node import sysfs
 from flex.node.scsi import Nexus
@@ -32,8 +32,7 @@ def wwpn(text: str) -> str:
     return text.strip().lower().removeprefix("0x").replace(":", "").upper()
 
 
-@dataclass(frozen=True)
-class Port:
+class Port(NamedTuple):
     """One of an array's ports as one adapter of this node sees it."""
 
     nexus: Nexus

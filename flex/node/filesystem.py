@@ -8,7 +8,7 @@ cannot be read, of random data and of a damaged ext4 (node-attach.md 2.5). Readi
 import fcntl
 import os
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from arrays.errors import CommandFailed, NeverHappened
 from flex.node import blockdev, command
@@ -34,8 +34,7 @@ _XFS_GEOMETRY = (2 << 30) | (112 << 16) | (ord("X") << 8) | 100        # XFS_IOC
 _PACKAGES = {"xfs": "xfsprogs", "btrfs": "btrfs-progs", **dict.fromkeys(EXT, "e2fsprogs")}
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """What a probe of a device saw; nothing at all means no signature was found, not that the device is blank."""
 
     type: str = ""              # "xfs", "ext4", "LVM2_member", "crypto_LUKS", …

@@ -10,8 +10,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
 
 from arrays.errors import CommandFailed, ConfigError, NeverHappened, PureError, Unreachable
 from flex import lately, log
@@ -43,8 +43,7 @@ SETTLE = 3.0                    # seconds from iscsiadm's end to LOGGED_IN in sy
 DARK = 60.0                     # seconds a silent portal is left alone while another serves the target
 
 
-@dataclass(frozen=True)
-class Session:
+class Session(NamedTuple):
     """One session as sysfs shows it."""
 
     number: int

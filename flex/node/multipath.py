@@ -10,7 +10,7 @@ Maps are looked up by dm uuid, never by name: names may be friendly, or aliases.
 
 import socket
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from arrays.errors import Busy, CommandFailed, NeverHappened
 from flex import log
@@ -25,8 +25,7 @@ _LONGEST = 16 << 20
 _WORKS = frozenset({"active"})  # dm states of a path that carries I/O ("failed", "undef" do not)
 
 
-@dataclass(frozen=True)
-class Map:
+class Map(NamedTuple):
     """One multipath device as it was when looked at; dm numbers are reused, so look again after every wait."""
 
     node: str                   # "dm-3"
@@ -39,19 +38,11 @@ class Map:
 
 def find(paths: Paths, wwid: str) -> Map | None:
     """The map of a WWID, None when there is none."""
-    return next((one for one in every(paths) if one.wwid == wwid), None)
-
-
-def every(paths: Paths) -> list[Map]:
-    """All multipath maps of this node."""
-    found = []
     for node in sysfs.entries(paths.sys_block, "dm-"):
         directory = f"{paths.sys_block}/{node}"
-        uuid = sysfs.read(f"{directory}/dm/uuid")
-        if uuid.startswith("mpath-"):
-            name, number = sysfs.read(f"{directory}/dm/name"), sysfs.read(f"{directory}/dev")
-            found.append(Map(node, number, name, uuid.removeprefix("mpath-")))
-    return found
+        if sysfs.read(f"{directory}/dm/uuid") == f"mpath-{wwid}":
+            return Map(node, sysfs.read(f"{directory}/dev"), sysfs.read(f"{directory}/dm/name"), wwid)
+    return None
 
 
 def slaves(paths: Paths, node: str) -> dict[str, str]:
@@ -135,9 +126,10 @@ def add(paths: Paths, wwid: str, timeout: float) -> Map:
     said: list[str] = []
 
     def look() -> Map | None:
-        if not find(paths, wwid):
+        there = find(paths, wwid)
+        if not there:
             said[:] = [ask(paths, f"add map {wwid}")]
-        return find(paths, wwid)
+        return there or (find(paths, wwid) if is_ok(said[-1]) else None)
     try:
         return wait_for(look, f"the multipath device of {wwid}", timeout, interval=0.03)
     except NeverHappened as error:

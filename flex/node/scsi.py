@@ -7,7 +7,7 @@ A path's directory is /sys/class/scsi_host/hostH/device/…/targetH:C:T/H:C:T:L,
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from arrays import names
 from flex.node import aside, sysfs
@@ -16,8 +16,7 @@ from flex.paths import Paths
 _FLAT_SPACE = 0x4000            # SAM-2 flat addressing, as Linux shows it: LUN 300 may be 300 or 16684
 
 
-@dataclass(frozen=True)
-class Nexus:
+class Nexus(NamedTuple):
     """One way from this node to an array: an iSCSI session, or an FC host and one of the array's ports."""
 
     host: int
@@ -31,8 +30,7 @@ class Nexus:
         return self.host, self.channel, self.target
 
 
-@dataclass(frozen=True)
-class Path:
+class Path(NamedTuple):
     """One SCSI device as it was when looked at."""
 
     host: int
@@ -65,16 +63,17 @@ def of_wwid(paths: Paths, wwid: str) -> list[Path]:
     return [path for path in every(paths) if path.wwid == wwid]
 
 
-def of_nexus(paths: Paths, nexus: Nexus) -> list[Path]:
-    """All LUNs this node has over `nexus`, whosever they are."""
-    target = f"target{nexus.host}:{nexus.channel}:{nexus.target}"
-    return [path for directory in _targets(f"{paths.scsi_hosts}/host{nexus.host}/device")
-            if os.path.basename(directory) == target for path in _in_target(directory)]
+def at_place(paths: Paths, place: tuple[int, int, int]) -> list[Path]:
+    """All LUNs this node has at one (host, channel, target), whosever they are."""
+    return [path for directory in _target(paths, place) for path in _in_target(directory)]
 
 
 def at_lun(paths: Paths, nexus: Nexus, lun: int) -> list[Path]:
     """What is at `lun` of `nexus` now: nothing, or one path (its number may be in flat addressing)."""
-    return [path for path in of_nexus(paths, nexus) if path.lun in lun_numbers(lun)]
+    host, channel, target = nexus.place
+    names_of_it = [f"{host}:{channel}:{target}:{number}" for number in lun_numbers(lun)]
+    found = (_read(f"{directory}/{name}") for directory in _target(paths, nexus.place) for name in names_of_it)
+    return [path for path in found if path]
 
 
 def lun_numbers(lun: int) -> tuple[int, ...]:
@@ -120,6 +119,13 @@ def _targets(device: str) -> Iterator[str]:
             yield f"{device}/{name}"
         elif name.startswith(("session", "rport-")):
             yield from (f"{device}/{name}/{target}" for target in sysfs.entries(f"{device}/{name}", "target"))
+
+
+def _target(paths: Paths, place: tuple[int, int, int]) -> list[str]:
+    """The directory of one target: a list of one, or of none when it is not there."""
+    host, channel, target = place
+    wanted = f"/target{host}:{channel}:{target}"
+    return [directory for directory in _targets(f"{paths.scsi_hosts}/host{host}/device") if directory.endswith(wanted)]
 
 
 def _in_target(target: str) -> Iterator[Path]:

@@ -50,18 +50,9 @@ def records(node: Any) -> list[str]:
     return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
 
 
-def see_at_once(node: Any) -> None:
-    """Let scans of a pretend node find what arrays show at that moment; by itself it looks ten times a second.
-
-    And let its time go by faster still: udev and multipathd are most of what a call-out waits for.
-    """
+def hurry(node: Any) -> None:
+    """Let a pretend node's time go by faster still: udev and multipathd are most of what a call-out waits for."""
     node.settings.speed = 80
-    scan = node._scsi.scan
-
-    def scan_now(*words: Any) -> None:
-        node._arrays.refresh()
-        scan(*words)
-    node._scsi.scan = scan_now
 
 
 def check_given_back(node: Any, array: Any, volume: str = "k8s-pvc-1") -> None:

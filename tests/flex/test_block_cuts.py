@@ -16,14 +16,14 @@ import pytest
 
 from flex.node import command
 from flex.wait import wait_for
-from tests.flex.blocks import GiB, block, bytes_of, check_given_back, check_mounted, host_of, ran, records, see_at_once
+from tests.flex.blocks import GiB, block, bytes_of, check_given_back, check_mounted, host_of, hurry, ran, records
 
 SUCCESS = {"status": "Success"}
 
 
 @pytest.fixture(autouse=True)
 def quick(node: Any) -> None:
-    see_at_once(node)
+    hurry(node)
 
 
 def steps_of(call: Callable[[], Any]) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from simulator.fabric import LocalFabric
 from simulator.node import PretendNode
-from tests.flex.blocks import GiB, block, check_given_back, ran, see_at_once, wwid
+from tests.flex.blocks import GiB, block, check_given_back, hurry, ran, wwid
 from tests.flex.conftest import InstalledDriver
 
 SUCCESS = {"status": "Success"}
@@ -28,7 +28,7 @@ def node(sim: Any, array: Any) -> Iterator[Any]:
     with TemporaryDirectory(prefix="node") as folder:
         with PretendNode(folder, LocalFabric(sim), name="node1", wwns=WWNS) as machine:
             machine.zone(array.wwns)
-            see_at_once(machine)
+            hurry(machine)
             yield machine
             assert (machine.alarms, machine.failures, machine.touched()) == ([], [], [])
 

@@ -9,7 +9,7 @@ import pytest
 from flex import state
 from flex.paths import Paths
 from tests.flex.blocks import (
-    GiB, block, bytes_of, check_given_back, check_mounted, host_of, original, put_bytes, ran, see_at_once, wwid)
+    GiB, block, bytes_of, check_given_back, check_mounted, host_of, hurry, original, put_bytes, ran, wwid)
 
 SUCCESS = {"status": "Success"}
 
@@ -18,7 +18,7 @@ SUCCESS = {"status": "Success"}
 def volume(array: Any, node: Any) -> None:
     """A blank volume as the provisioner makes it."""
     array.add_volume("k8s-pvc-1", GiB)
-    see_at_once(node)
+    hurry(node)
 
 
 def failure(answer: dict[str, Any]) -> str:

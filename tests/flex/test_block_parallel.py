@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.flex.blocks import GiB, block, check_given_back, check_mounted, ran, records, see_at_once
+from tests.flex.blocks import GiB, block, check_given_back, check_mounted, hurry, ran, records
 
 SUCCESS = {"status": "Success"}
 
@@ -13,7 +13,7 @@ SUCCESS = {"status": "Success"}
 @pytest.fixture
 def start(flex: Any, node: Any) -> Any:
     """Begins a call-out; `finish` gives its answer."""
-    see_at_once(node)
+    hurry(node)
     flex.install()
     fleet = str(flex.executable.with_name(".pure.json"))
 

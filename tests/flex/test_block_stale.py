@@ -8,7 +8,7 @@ import pytest
 from flex.node import multipath
 from flex.paths import Paths
 from flex.wait import Deadline, wait_for
-from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, ran, see_at_once, wwid
+from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, hurry, ran, wwid
 
 SUCCESS = {"status": "Success"}
 
@@ -18,7 +18,7 @@ def volumes(node: Any, array: Any) -> None:
     """Two blank volumes."""
     array.add_volume("k8s-pvc-1", GiB)
     array.add_volume("k8s-pvc-2", GiB)
-    see_at_once(node)
+    hurry(node)
 
 
 def disconnect(node: Any, array: Any, volume: str = "k8s-pvc-1") -> None:

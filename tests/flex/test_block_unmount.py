@@ -12,7 +12,7 @@ from flex.node import mounts, multipath
 from flex.paths import Paths
 from flex.settings import Settings
 from flex.wait import Deadline, wait_for
-from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, ran, records, see_at_once, wwid
+from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, hurry, ran, records, wwid
 
 SUCCESS = {"status": "Success"}
 
@@ -21,7 +21,7 @@ SUCCESS = {"status": "Success"}
 def place(flex: Any, node: Any, array: Any, pod: Path) -> Path:
     """A directory with a volume mounted on it, a file in it."""
     array.add_volume("k8s-pvc-1", GiB)
-    see_at_once(node)
+    hurry(node)
     assert flex("mount", pod / "pvc-1", block()) == SUCCESS
     node.write(f"{pod}/pvc-1/hello", "world")
     return pod / "pvc-1"
@@ -238,12 +238,14 @@ def test_a_preempted_node_ends_with_success_and_leaves_no_dead_device(flex: Any,
 
 
 def test_a_preempted_node_that_queues_ends_with_success_too(flex: Any, node: Any, array: Any, pod: Path) -> None:
-    """Waiting for paths would be in vain: the array says that this node has the volume no more."""
+    """Waiting for paths would be in vain: the array says that another node has the volume now."""
     node.settings.no_path_retry = "queue"
     array.add_volume("k8s-pvc-1", GiB)
     flex("mount", pod / "pvc-1", block())
     node.write(f"{pod}/pvc-1/unsaved", "lost", sync=False)
     array.disconnect(host_of(array, node), "k8s-pvc-1")
+    array.add_host("other", iqns=["iqn.2000-01.example:other"])
+    array.connect("other", "k8s-pvc-1")
     paths_fail(node)
     assert flex("unmount", pod / "pvc-1") == SUCCESS
     check_given_back(node, array)
@@ -334,9 +336,13 @@ def test_what_cannot_be_asked_is_no_proof_that_a_volume_is_gone(flex: Any, node:
     array.add_volume("k8s-pvc-1", GiB)
     machine = machine_of(node, flex)
     record = state.Record("/d", backend="block", volume="k8s-pvc-1", array=array.endpoint, wwid=wwid(array), host="n")
-    assert detach.is_disconnected(machine, record)
+    assert not detach.is_lost(machine, record)              # merely disconnected: it may come back
+    array.add_host("other", iqns=["iqn.2000-01.example:other"])
+    array.connect("other", "k8s-pvc-1")
+    assert detach.is_lost(machine, record)
+    assert detach.is_lost(machine, record.but(volume="k8s-gone", wwid=f"3624a9370{'0' * 24}"))
     array.faults.add(reset=True)
-    assert not detach.is_disconnected(machine, record)
+    assert not detach.is_lost(machine, record)
     with pytest.raises(detach.OnlyDisconnectLeft) as error:
         detach.disconnect(machine, record)
     assert isinstance(error.value.__cause__, Unreachable)

@@ -91,9 +91,9 @@ def test_an_xfs_whose_making_was_cut_is_known_as_such_and_can_be_made_again(path
     needs("mkfs.xfs")
     filesystem.make(device(paths), "xfs", "-q")
     overwrite(paths, filesystem.XFS_IN_PROGRESS, b"\1")
-    assert filesystem.is_unfinished_xfs(blockdev.read_start(paths, "dm-0", 512))
+    assert filesystem.is_unfinished_xfs(blockdev.look(paths, "dm-0")[0])
     filesystem.make(device(paths), "xfs", "-q", again=True)
-    assert not filesystem.is_unfinished_xfs(blockdev.read_start(paths, "dm-0", 512))
+    assert not filesystem.is_unfinished_xfs(blockdev.look(paths, "dm-0")[0])
 
 
 def test_two_signatures_are_ambivalent(paths: Paths) -> None:
@@ -116,20 +116,20 @@ def test_a_partition_table_is_found(paths: Paths) -> None:
 # Blank is what reads as zeros (node-attach.md, fact 1)
 
 def test_a_fresh_volume_reads_as_zeros(paths: Paths) -> None:
-    assert blockdev.first_data(paths, "dm-0") is None
+    assert blockdev.look(paths, "dm-0") == (bytes(512), None)
 
 
 @pytest.mark.parametrize("offset", [0, 4096, SIZE - 512, SIZE - MiB], ids=["first", "second", "last", "last MiB"])
 def test_data_where_blkid_sees_nothing_is_found_by_reading(paths: Paths, offset: int) -> None:
     overwrite(paths, offset, b"raw data base")
     assert filesystem.probe(device(paths)) == Found()
-    assert blockdev.first_data(paths, "dm-0") is not None
+    assert blockdev.look(paths, "dm-0")[1] is not None
 
 
 def test_an_encrypted_or_raw_disk_is_not_blank(paths: Paths) -> None:
     for offset in range(0, SIZE, 4 * MiB):
         overwrite(paths, offset + MiB, os.urandom(3 * MiB))
-    assert blockdev.first_data(paths, "dm-0") is not None
+    assert blockdev.look(paths, "dm-0")[1] is not None
 
 
 def test_a_device_that_cannot_be_read_is_an_error_and_never_blank(paths: Paths) -> None:
@@ -137,9 +137,7 @@ def test_a_device_that_cannot_be_read_is_an_error_and_never_blank(paths: Paths) 
     os.unlink(device(paths))
     os.symlink("/proc/self/mem", device(paths))
     with pytest.raises(OSError):
-        blockdev.first_data(paths, "dm-0")
-    with pytest.raises(OSError):
-        blockdev.read_start(paths, "dm-0", 512)
+        blockdev.look(paths, "dm-0")
 
 
 @given(st.integers(min_value=1, max_value=1 << 52).map(lambda units: units * 512))

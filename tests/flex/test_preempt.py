@@ -9,7 +9,7 @@ import pytest
 
 from flex import preempt
 from flex.wait import wait_for
-from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, see_at_once
+from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, hurry
 
 SUCCESS = {"status": "Success"}
 
@@ -17,8 +17,8 @@ SUCCESS = {"status": "Success"}
 @pytest.fixture(autouse=True)
 def held(flex: Any, node: Any, node2: Any, array: Any, pod: Path) -> None:
     """A volume that node1 has mounted, with a file on it."""
-    see_at_once(node)
-    see_at_once(node2)
+    hurry(node)
+    hurry(node2)
     array.add_volume("k8s-pvc-1", GiB)
     assert flex("mount", pod / "pvc-1", block()) == SUCCESS
     node.write(f"{pod}/pvc-1/hello", "world")
