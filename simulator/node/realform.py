@@ -96,6 +96,15 @@ class RealTools:
         self._wait_for_devices(call)
         if getattr(disk, "map", None):
             raise ToolFails(FAILED, f"mount: {directory}: {disk.path} already mounted or mount point busy.")
+        with self._mounts.announced(disk):
+            status = self._mount_guarded(call, disk, directory, chosen)
+        if status:
+            self._mounts.show()                       # lets the lock go unless it is mounted elsewhere on this node
+        elif disk.gone:
+            loops.unmount([disk.number])              # the power was cut meanwhile
+        return status
+
+    def _mount_guarded(self, call: Call, disk: Disk, directory: str, chosen: list[str]) -> int:
         if "ro" not in chosen and disk.file and not self._mounts.guard.take(disk):
             raise ToolFails(FAILED, f"mount: {self._mounts.alarms[-1]}")
         own = {each.number for each in self._mounts.own_disks()}
@@ -103,15 +112,11 @@ class RealTools:
             shut_down_others(disk, own)
         extra = []
         if disk.file and "nouuid" not in chosen and (uuids := xfs_uuids(disk.file)):
-            if uuids & mounted_uuids(own):
-                self._mounts.show()
+            if uuids & mounted_uuids(own - {disk.number}):
                 raise ToolFails(FAILED, f"mount: {directory}: wrong fs type, bad option, bad superblock on {disk.path}.\n"
                                 "       dmesg(1): XFS: Filesystem has duplicate UUID - can't mount")
             extra = ["-o", "nouuid"]
-        status = self._run(call, [self.real("mount"), *extra, *call.argv[1:]])
-        if status:
-            self._mounts.show()                       # lets the lock go unless it is mounted elsewhere on this node
-        return status
+        return self._run(call, [self.real("mount"), *extra, *call.argv[1:]])
 
     def mount_nfs(self, call: Call) -> int:
         _, names = split(call.argv[1:], with_value="-o")
@@ -127,10 +132,11 @@ class RealTools:
         if (bound := self._mounts.bound.get(directory)) and bound.source == source:
             return 0
         read_only = ["-o", "bind,ro"] if export.read_only else ["--bind"]
-        self._mounts.bound[directory] = Bound(export.server, source, export.fstype, tuple(export.options))
-        status = self._run(call, [self.real("mount"), *read_only, export.directory, directory])
-        if status:
-            self._mounts.bound.pop(directory, None)
+        with self._mounts.announced(directory):
+            self._mounts.bound[directory] = Bound(export.server, source, export.fstype, tuple(export.options))
+            status = self._run(call, [self.real("mount"), *read_only, export.directory, directory])
+            if status:
+                self._mounts.bound.pop(directory, None)
         return status
 
     # -- umount

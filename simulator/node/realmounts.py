@@ -3,13 +3,15 @@
 Exports are bound directories; here they become the NFS lines a real node would show (realform.py).
 """
 
+import contextlib
 import os
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from simulator.node import loops
+from simulator.node.call import ToolFails
 from simulator.node.disks import Disk
 from simulator.node.guard import Guard
 from simulator.node.machine import Machine
@@ -35,6 +37,7 @@ class RealMounts:
         self.alarms: list[str] = []
         self.bound: dict[str, Bound] = {}
         self.guard = Guard(machine, self.alarms)
+        self.under_way: list[object] = []  # directories and disks whose mount(8) has not ended: not there, but coming
         self._stop = -1                    # closing it ends the watcher
 
     # -- the table
@@ -51,12 +54,25 @@ class RealMounts:
     def show(self) -> None:
         table = loops.mounted()
         here = {each.directory for each in table}
-        self.bound = {directory: bound for directory, bound in self.bound.items() if directory in here}
+        self.bound = {directory: bound for directory, bound in self.bound.items()
+                      if directory in here or directory in self.under_way}
         lines = "".join(self._line(each) for each in table)
         self._machine.tree.write("/proc/self/mountinfo", lines.encode("utf-8", "surrogateescape"))
         for disk in self.guard.holders():
-            if not any(each.device == disk.number for each in table):
+            if disk not in self.under_way and not any(each.device == disk.number for each in table):
                 self.guard.release(disk)
+
+    @contextlib.contextmanager
+    def announced(self, coming: object) -> Iterator[None]:
+        """A mount of this directory or disk is under way; when it failed, the next `show` forgets it."""
+        self.under_way.append(coming)
+        try:
+            yield
+        except ToolFails:
+            self.under_way.remove(coming)
+            self.show()
+            raise
+        self.under_way.remove(coming)
 
     def _line(self, each: loops.Mounted) -> str:
         bound = self.bound.get(each.directory)

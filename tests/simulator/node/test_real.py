@@ -161,6 +161,36 @@ def test_an_export_is_bound_and_the_nodes_table_says_nfs(bench: Bench) -> None:
     assert bench.node.mounts == []
 
 
+def test_mounting_twice(bench: Bench) -> None:
+    """At one place 32, at a second fine; a mount that fails leaves the volume to others."""
+    device, directory = bench.mounted("v1")
+    assert bench.run("mount", device, directory).status == 32
+    second = bench.directory("second")
+    assert bench.run("mount", "-t", "xfs", device, second).status == 0
+    bench.node.write(f"{directory}/hello", "world")
+    assert bench.node.read(f"{second}/hello") == "world"
+    for each in (directory, second):
+        assert bench.run("umount", each).status == 0
+    assert bench.run("mount", "-t", "ext4", device, directory).status == 32
+    with a_node(bench.sim, "node2", real=True) as other:
+        bench.array.add_host("node2", iqns=[other.iqn])
+        bench.array.connect("node2", "v1")
+        device = bench.attach(bench.node.maps[0].wwid, node=other)
+        assert bench.run("mount", "-t", "xfs", device, directory, node=other).status == 0
+        assert bench.run("umount", directory, node=other).status == 0
+
+
+def test_exports_are_nfs_in_the_table_however_many_are_mounted_at_once(bench: Bench) -> None:
+    blade = bench.sim.add_flash_blade("fbmany")
+    for number in range(8):
+        blade.add_file_system(f"fs{number}", GiB)
+    mounts = [bench.start("mount", "-t", "nfs", f"{blade.nfs_endpoint}:/fs{number}", bench.directory(f"at{number}"))
+              for number in range(8)]
+    assert [mount.communicate() and mount.returncode for mount in mounts] == [0] * 8
+    assert sorted(mount.source for mount in bench.node.mounts) == [f"{blade.nfs_endpoint}:/fs{number}"
+                                                                   for number in range(8)]
+
+
 def test_a_mount_that_somebody_uses_is_busy(bench: Bench) -> None:
     _, directory = bench.mounted("v1")
     with bench.node.writer(directory):
