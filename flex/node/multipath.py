@@ -231,3 +231,9 @@ def parse_paths(text: str) -> list[tuple[str, str]]:
     """
     rows = (line.split() for line in text.splitlines())
     return [(words[0], words[2]) for words in rows if len(words) >= 4 and words[0] != "uuid"]
+
+
+def setting(configuration: str, name: str) -> str:
+    """A setting as `show config` prints it (`find_multipaths "strict"`), the last one if there are several; "" if none."""
+    lines = (line.split(maxsplit=1) for line in configuration.splitlines())
+    return next((words[1].strip(' "') for words in reversed(list(lines)) if len(words) == 2 and words[0] == name), "")
