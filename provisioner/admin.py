@@ -117,7 +117,7 @@ def volumes(array: str | None, output: str) -> int:
     from provisioner.table import rendered
     settings = _settings()
     answers = survey.each(_fleet(), survey.holdings(settings.prefix))
-    inventory = Inventory.read(settings)
+    inventory = Inventory.read(_kube(settings), settings.prefix)
     rows = [inventory.row(answer.entry.name, found) for answer in answers if array in (None, answer.entry.name)
             for found in answer.said or ()]
     click.echo(rendered(rows if output == "json" else [survey.for_people(row) for row in rows], output == "json",
@@ -135,10 +135,10 @@ def orphans(output: str) -> int:
     from provisioner.table import rendered
     settings = _settings()
     answers = survey.each(_fleet(), survey.holdings(settings.prefix))
-    inventory = Inventory.read(settings)
+    inventory = Inventory.read(_kube(settings), settings.prefix)
     found = orphanage.orphans({answer.entry.name: answer.said or () for answer in answers}, inventory.held,
                               inventory.claims, settings.prefix)
-    rows = [orphan._asdict() for orphan in found]
+    rows = [{key: value for key, value in orphan._asdict().items() if key != "waiting"} for orphan in found]
     click.echo(rendered(rows if output == "json" else [survey.for_people(row) for row in rows], output == "json",
                         "no orphans"))
     return _complain(answers)
@@ -163,6 +163,12 @@ def _imagined_claim(backend: str, size: str, selector: tuple[str, ...]) -> Any:
 def _settings() -> Any:
     from provisioner import settings
     return settings.read()
+
+
+def _kube(settings: Any) -> Any:
+    from provisioner.kube import Kube
+    from provisioner.start import access
+    return Kube(access(settings), agent="pure")
 
 
 def _fleet() -> Fleet:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
 
 from arrays.errors import Busy, PureError, Unreachable
@@ -29,6 +29,14 @@ class Pace(NamedTuple):
     recent: float = 600.0               # how long a new volume counts as used, for a thin one fills up later
     connect_timeout: float = 5.0
     read_timeout: float = 30.0
+
+
+Timed = Callable[[str, str], AbstractContextManager[None]]      # (array, step) -> what times it
+
+
+def untimed(array: str, step: str) -> AbstractContextManager[None]:
+    """Where nobody wants to know how long it took."""
+    return nullcontext()
 
 
 class OutOfUse(PureError):
@@ -65,7 +73,8 @@ class Slots:
 class Backend:
     """One array of the fleet. Its thread runs from `start` to `stop`."""
 
-    def __init__(self, store: Store, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, store: Store, pace: Pace, clock: Callable[[], float] = time.monotonic,
+                 timed: Timed = untimed) -> None:
         self.store = store
         self.name = store.entry.name
         self.measured = threading.Event()               # the first measurement succeeded or failed
@@ -74,13 +83,15 @@ class Backend:
         self._labels: Mapping[str, str] = store.entry.labels
         self._pace = pace
         self._clock = clock
+        self._timed = timed
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopped = False
         self._measure = Measure(0, 0, 0)
         self._measured_at = float("-inf")
         self._problem = f"array {self.name} has not answered yet"
-        self._coming: dict[str, int] = {}               # volume -> bytes, being made
+        self._coming: dict[str, tuple[int, str]] = {}   # volume -> bytes and pod, being made
+        self._in_pods: dict[str, int] = {}              # pod -> volumes made since the last measurement
         self._uncounted = 0
         self._recent = Recent(pace.recent)
 
@@ -97,21 +108,22 @@ class Backend:
         with self._lock:
             found = self._measure
             return ArrayState(self.name, self.store.backend, self._labels, found.capacity, found.used, found.volumes,
-                              self._problem, sum(self._coming.values()), self._recent.total(self._clock()),
-                              self._uncounted + len(self._coming), found.pods)
+                              self._problem, sum(size for size, _ in self._coming.values()),
+                              self._recent.total(self._clock()), self._uncounted + len(self._coming), self._pods())
 
     @contextmanager
-    def at_work(self, slots: Slots) -> Iterator[None]:
+    def at_work(self, slots: Slots, step: str = "find") -> Iterator[None]:
         """Work with the array: on a slot of `slots`, and not when it is known to give no answer.
 
-        Busy, OutOfUse, or what the work raises.
+        `step` names the work in metrics. Busy, OutOfUse, or what the work raises.
         """
         self.measured.wait(self._pace.first_measurement)
         if self._problem:
             raise OutOfUse(self.name, self._problem)
         with slots.taken(f"array {self.name}"):
             try:
-                yield
+                with self._timed(self.name, step):
+                    yield
             except Unreachable as error:
                 self._failed(error)
                 raise
@@ -121,17 +133,27 @@ class Backend:
         if self._clock() - self._measured_at > self._pace.measure_again:
             self._wake.set()
 
-    def reserve(self, volume: str, size: int) -> None:
-        """A volume is about to be made here."""
+    def _pods(self) -> Mapping[str, int]:
+        """Volumes in each replication pod, with those that the array did not count yet."""
+        counts = dict(self._measure.pods)
+        if counts:
+            for pod, count in [*self._in_pods.items(), *((pod, 1) for _, pod in self._coming.values())]:
+                counts[pod] = counts.get(pod, 0) + count
+        return counts
+
+    def reserve(self, volume: str, size: int, pod: str = "") -> None:
+        """A volume is about to be made here, in that replication pod."""
         with self._lock:
-            self._coming[volume] = size
+            self._coming[volume] = size, pod
 
     def settle(self, volume: str, made: bool) -> None:
         """The volume that was reserved for is there, or is not."""
         with self._lock:
-            size = self._coming.pop(volume, 0)
+            size, pod = self._coming.pop(volume, (0, ""))
             if made:
                 self._uncounted += 1
+                if pod:
+                    self._in_pods[pod] = self._in_pods.get(pod, 0) + 1
                 self._recent.add(self._clock(), size)
 
     def _failed(self, error: Unreachable) -> None:
@@ -166,9 +188,10 @@ class Backend:
     def measure(self) -> bool:
         """Ask the array how full it is; whether it said."""
         with self._lock:
-            before = self._uncounted
+            before, in_pods = self._uncounted, dict(self._in_pods)
         try:
-            found = self.store.measure()
+            with self._timed(self.name, "measure"):
+                found = self.store.measure()
         except PureError as error:
             self._complain(str(error))
             return False
@@ -178,6 +201,8 @@ class Backend:
                          found.volumes)
             self._measure, self._problem = found, ""
             self._uncounted -= before
+            self._in_pods = {pod: count - in_pods.get(pod, 0) for pod, count in self._in_pods.items()
+                             if count > in_pods.get(pod, 0)}
             self._measured_at = self._clock()
         self.measured.set()
         return True

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from arrays.entries import Entry, FlashArrayEntry, FlashBladeEntry
 from arrays.errors import PureError
 from arrays.fleet import Fleet
-from provisioner.backend import Backend, Pace, Slots
+from provisioner.backend import Backend, Pace, Slots, Timed, untimed
 from provisioner.block import BlockStore
 from provisioner.claims import Claim
 from provisioner.file import FileStore
@@ -25,8 +25,9 @@ log = logging.getLogger(__name__)
 class Backends:
     """All arrays by name. `load` gives the fleet as pure.json has it now; it is called by `reload`."""
 
-    def __init__(self, load: Callable[[], Fleet], claim_workers: int, volume_workers: int, pace: Pace = Pace()) -> None:
-        self._load, self._pace = load, pace
+    def __init__(self, load: Callable[[], Fleet], claim_workers: int, volume_workers: int, pace: Pace = Pace(),
+                 timed: Timed = untimed) -> None:
+        self._load, self._pace, self._timed = load, pace, timed
         self._workers = (claim_workers, volume_workers)
         self._placing = threading.Lock()
         self._all: dict[str, Backend] = {}
@@ -75,7 +76,8 @@ class Backends:
                 kept.relabel(entry.labels)
             else:
                 changed = True
-                kept = Backend(new_store(entry, self._pace.connect_timeout, self._pace.read_timeout), self._pace)
+                store = new_store(entry, self._pace.connect_timeout, self._pace.read_timeout)
+                kept = Backend(store, self._pace, timed=self._timed)
                 kept.start()
             new[entry.name] = kept
         self._share_slots(new)
@@ -112,11 +114,12 @@ class Backends:
             states = [backend.state() for backend in candidates]
             chosen = choose_array(states, claim)
             backend = next(backend for backend in candidates if backend.name == chosen.name)
-            backend.reserve(volume, claim.size)
+            pod = choose_pod(chosen.pods)
+            backend.reserve(volume, claim.size, pod)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("placed claim=%s array=%s among=%s", claim.key, chosen.name, ",".join(
                 f"{state.name}:{state.used_percent:.1f}%" for state in states if not refusal(state, claim)))
-        return backend, choose_pod(chosen.pods)
+        return backend, pod
 
     def stop(self) -> None:
         for backend in self:

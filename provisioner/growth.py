@@ -65,7 +65,7 @@ class Grow:
         if found.destroyed:
             raise Refused(f"array {backend.name}", f"grow {found.name}", "it is destroyed")
         if found.size < size:
-            with backend.at_work(backend.volume_slots):
+            with backend.at_work(backend.volume_slots, "grow"):
                 if not self._may_act():
                     raise Busy(f"array {backend.name}", "this process does not lead any more")
                 backend.store.grow(found.name, size)

@@ -61,6 +61,7 @@ class Informer(Generic[R]):
         self.cache: dict[str, R] = {}
         self.synced = threading.Event()         # the first list is in the cache
         self.progress = time.monotonic()        # when the server was last heard
+        self.turned = time.monotonic()          # when this loop last did anything, failed tries included
         self.relists = 0
         self.name = path.rpartition("/")[2]
 
@@ -71,6 +72,7 @@ class Informer(Generic[R]):
     def run(self) -> None:
         """Follow the API until stopped. Foreseen errors are logged and waited out."""
         while not self._stopped.is_set():
+            self.turned = time.monotonic()
             try:
                 if not self.version:
                     self._list()
@@ -135,7 +137,7 @@ class Informer(Generic[R]):
     def _watch(self) -> None:
         begun = time.monotonic()
         for lines in self._kube.watch(self.path, self._query(), self._timing.silence):
-            self.progress = time.monotonic()
+            self.progress = self.turned = time.monotonic()
             for line in lines:
                 if line:
                     self._event(_parsed(line, self.name))

@@ -47,6 +47,7 @@ class Elector:
         self.leading = threading.Event()                            # the lead was taken
         self.lost = threading.Event()                               # and lost again
         self.holder = ""                                            # who leads, as far as known
+        self.slow = 0                                               # renewals that had to read the lock first
 
     def leads(self) -> bool:
         """Whether this process may act at this moment, by its own clock even if `run` hangs."""
@@ -181,6 +182,7 @@ class Elector:
         try:
             self._write(lock, self._seen[lock.kind][0], timeout)
         except Conflict:
+            self.slow += 1
             record = self._look(lock, timeout)
             if record is None or record.holder != self.identity:
                 self.holder = record.holder if record else ""

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from arrays.errors import Busy, PureError
-from arrays.units import human
 from provisioner import growth, reclaim
 from provisioner.attempts import Attempts
 from provisioner.backends import Backends
@@ -26,12 +25,16 @@ from provisioner.finalizers import Finalizers
 from provisioner.freshness import Freshness
 from provisioner.informer import Informer, Timing
 from provisioner.kube import CLAIMS, CLASSES, PVS, Kube
+from provisioner.metrics import Metrics
 from provisioner.objects import ClaimRecord, ClassRecord, PvRecord, claim_record, class_record, pv_record
 from provisioner.origins import Origins
-from provisioner.provision import Caches, Provision, Saved
+from provisioner.orphans import Orphan
+from provisioner.outcomes import Outcomes
+from provisioner.provision import Caches, Provision
 from provisioner.reclaim import Duty, Reclaim
 from provisioner.search import Search
 from provisioner.settings import Settings
+from provisioner.sweep import Sweep
 from provisioner.volumes import InUse
 from provisioner.workqueue import Backoff, WorkQueue
 
@@ -43,7 +46,6 @@ Task = tuple[str, str]              # ("pv", name) or ("grow", claim UID)
 BUSY_DELAY = 0.25                   # seconds until what somebody else holds is tried again
 IN_USE_DELAY = 30.0                 # the longest time between two looks at a volume that is still connected
 RESYNC = 900.0                      # seconds between two looks at everything in the caches
-SLOW = 1.0                          # an attempt that takes longer is told of while it runs
 
 # Normal events a burst may have: how many at once, and seconds for each further one (see events.py).
 EVENT_RATES = {"Provisioning": (20, 1.0), "ProvisioningSucceeded": (25, 0.1)}
@@ -53,21 +55,26 @@ class Loop:
     """Everything that runs while this process leads. `start` once; `stop` lets calls in flight finish."""
 
     def __init__(self, kube: Kube, backends: Backends, settings: Settings, *, component: str = "pure-provisioner",
-                 may_act: Callable[[], bool] = lambda: True, timing: Timing = Timing()) -> None:
+                 may_act: Callable[[], bool] = lambda: True, timing: Timing = Timing(),
+                 metrics: Metrics | None = None) -> None:
         ours = settings.provisioners
-        self.settings, self.backends = settings, backends
+        self.settings, self.backends, self.metrics = settings, backends, metrics or Metrics()
         self.attempts = Attempts()
         self.events = Recorder(kube, component, EVENT_RATES)
         self.claims = Informer(kube, CLAIMS, lambda raw: claim_record(raw, ours), _uid, self._claim_changed, timing)
         self.pvs = Informer(kube, PVS, lambda raw: pv_record(raw, ours), _name, self._pv_changed, timing)
         self.classes = Informer(kube, CLASSES, class_record, _name, self._class_changed, timing)
         self.informers = (self.classes, self.pvs, self.claims)
+        self.started = False
         backoff = Backoff(settings.retry_first, settings.retry_longest)
-        self.claim_queue: WorkQueue[str] = WorkQueue(backoff)
-        self.volume_queue: WorkQueue[Task] = WorkQueue(backoff)
+        waited, worked = self.metrics.queue("claims")
+        self.claim_queue: WorkQueue[str] = WorkQueue(backoff, waited=waited, worked=worked)
+        waited, worked = self.metrics.queue("volumes")
+        self.volume_queue: WorkQueue[Task] = WorkQueue(backoff, waited=waited, worked=worked)
         finalizers = Finalizers(kube, settings.finalizers)
         self._finalizers = finalizers
-        self._left_alone: set[str] = set()              # claims whose event LeftAlone was told
+        lock = About("Lease", settings.namespace, settings.provisioner, "", api_version="coordination.k8s.io/v1")
+        self.outcomes = Outcomes(self.claims.cache, self.pvs.cache, self.events, self.metrics, lock)
         search = Search(backends)
         fresh = Freshness(kube, self.claims, lambda: len(self.claim_queue))
         self._provision = Provision(kube, Caches(self.claims.cache, self.pvs.cache, self.classes.cache), backends,
@@ -75,6 +82,7 @@ class Loop:
                                     may_act=may_act, fresh=fresh, finalizers=lambda: finalizers.allowed)
         self._reclaim = Reclaim(kube, self.pvs.cache, search, self.attempts, finalizers, settings, may_act=may_act)
         self._grow = growth.Grow(self.claims.cache, self.pvs.cache, search, settings, may_act=may_act)
+        self._sweep = Sweep(kube, backends, self.pvs.cache, settings, self._orphans)
         self._threads: list[threading.Thread] = []
         self._workers: list[threading.Thread] = []
         self._first_look: threading.Thread | None = None
@@ -85,6 +93,7 @@ class Loop:
 
     def start(self) -> None:
         """Read everything there is, then work on it: what is listed now may have been begun by somebody before."""
+        self.started = True
         self._run("events", self.events.run)
         for informer in self.informers:
             self._run(f"watch {informer.name}", informer.run)
@@ -101,6 +110,8 @@ class Loop:
         self._provision.inherit({uid for uid, claim in list(self.claims.cache.items()) if not claim.bound})
         if self._stopping.is_set():
             return
+        if self.settings.sweep_every:
+            self._run("orphan sweep", self._sweep.run)
         for number in range(self.settings.claim_workers):
             self._work(f"claims {number}", self.claim_queue, self._serve)
         for number in range(self.settings.volume_workers):
@@ -108,7 +119,7 @@ class Loop:
 
     def tick(self) -> None:
         """What is to be done about every second."""
-        self._tell_slow()
+        self.outcomes.slow(self.attempts.all())
         if time.monotonic() - self._resynced > RESYNC:
             self._resynced = time.monotonic()
             self.resync()
@@ -127,6 +138,7 @@ class Loop:
         self._stopping.set()
         for informer in self.informers:
             informer.stop()
+        self._sweep.stop()
         self.claim_queue.close()
         self.volume_queue.close()
         deadline = time.monotonic() + drain
@@ -178,7 +190,7 @@ class Loop:
         else:
             self.claim_queue.forget(uid)
         if new is None:
-            self._left_alone.discard(uid)
+            self.outcomes.claim_gone(uid)
             self.volume_queue.forget(("grow", uid))
         elif new.capacity != new.requested:
             self.volume_queue.add(("grow", uid))
@@ -198,100 +210,53 @@ class Loop:
     # What workers do
 
     def _serve(self, uid: str) -> None:
-        """One step for a claim, and what is to be said and done about its outcome."""
-        queue, claim = self.claim_queue, self.claims.cache.get(uid)
+        """One step for a claim, and what is to be done about its outcome."""
+        queue = self.claim_queue
         try:
             saved = self._provision(uid)
         except Busy:
             queue.add_after(uid, BUSY_DELAY)
         except LeftAlone as error:
             queue.forget(uid)
-            if claim and uid not in self._left_alone:
-                self._left_alone.add(uid)
-                self.events.tell(_about_claim(claim), "Normal", "ProvisioningIgnored", str(error))
+            self.outcomes.ignored(uid, error)
         except PureError as error:
-            delay = queue.retry(uid, longest=not error.retry)
-            attempt = self.attempts.get(uid)
-            log.warning("provision failed claim=%s retry_in=%.1f error=%s", claim.key if claim else
-                        attempt.key if attempt else uid, delay, _quoted(error))
-            if claim:
-                self.events.tell(_about_claim(claim), "Warning", "ProvisioningFailed",
-                                 f'failed to provision volume with StorageClass "{claim.class_name}": {error}')
+            self.outcomes.not_provisioned(uid, self.attempts.get(uid), error, queue.retry(uid, longest=not error.retry))
         except Exception:
-            log.exception("unforeseen failure with claim %s, retry in %.1f s", claim.key if claim else uid,
-                          queue.retry(uid))
+            log.exception("unforeseen failure with claim %s, retry in %.1f s", uid, queue.retry(uid))
         else:
             queue.forget(uid)
             if saved:
-                self._tell_saved(saved, claim)
-
-    def _tell_saved(self, saved: Saved, claim: ClaimRecord | None) -> None:
-        log.info("provision ok claim=%s pv=%s volume=%s array=%s size=%s seconds=%.3f tries=%d", saved.claim,
-                 saved.pv_name, saved.volume, saved.array, human(saved.size), saved.seconds, saved.tries)
-        if claim:
-            self.events.tell(_about_claim(claim), "Normal", "ProvisioningSucceeded",
-                             f"Successfully provisioned volume {saved.pv_name}")
-
-    def _tell_slow(self) -> None:
-        """Tell the users of claims that take their time that somebody is at it."""
-        now = time.monotonic()
-        for attempt in self.attempts.all():
-            claim = self.claims.cache.get(attempt.uid)
-            if not attempt.told and now - attempt.began > SLOW and claim:
-                attempt.told = True
-                self.events.tell(_about_claim(claim), "Normal", "Provisioning",
-                                 f'External provisioner is provisioning volume for claim "{claim.key}"')
+                self.outcomes.saved(uid, saved)
 
     def _care(self, task: Task) -> None:
-        """One step for a PV or a growing claim."""
+        """One step for a PV or a growing claim, and what is to be done about its outcome."""
         kind, key = task
+        queue = self.volume_queue
         try:
-            if kind == "grow":
-                self._grow_claim(key)
-            else:
-                self._reclaim_pv(key)
-            self.volume_queue.forget(task)
+            self._grow_claim(key) if kind == "grow" else self._reclaim_pv(key)
         except Busy:
-            self.volume_queue.add_after(task, BUSY_DELAY)
+            queue.add_after(task, BUSY_DELAY)
         except InUse as error:
-            delay = min(IN_USE_DELAY, self.settings.retry_first * 2.0 ** min(self.volume_queue.failures(task), 16))
-            self.volume_queue.retry(task, after=delay)
-            self._tell_pv(key, "Normal", "VolumeDelete", f"waiting to delete: {error}")
-            log.info("delete waits pv=%s retry_in=%.1f why=%s", key, delay, _quoted(error))
+            delay = min(IN_USE_DELAY, self.settings.retry_first * 2.0 ** min(queue.failures(task), 16))
+            self.outcomes.delete_waits(key, error, queue.retry(task, after=delay))
         except PureError as error:
-            delay = self.volume_queue.retry(task, longest=not error.retry)
-            log.warning("%s failed %s=%s retry_in=%.1f error=%s", "delete" if kind == "pv" else "grow", kind, key, delay,
-                        _quoted(error))
-            self._tell_failure(kind, key, error)
+            told = self.outcomes.not_grown if kind == "grow" else self.outcomes.not_deleted
+            told(key, error, queue.retry(task, longest=not error.retry))
         except Exception:
-            log.exception("unforeseen failure with %s %s, retry in %.1f s", kind, key, self.volume_queue.retry(task))
-
-    def _reclaim_pv(self, name: str) -> None:
-        deleted = self._reclaim(name)
-        if deleted:
-            log.info("delete ok pv=%s volume=%s array=%s seconds=%.3f", deleted.pv_name, deleted.volume,
-                     deleted.array or "none", deleted.seconds)
+            log.exception("unforeseen failure with %s %s, retry in %.1f s", kind, key, queue.retry(task))
+        else:
+            queue.forget(task)
 
     def _grow_claim(self, uid: str) -> None:
-        grown = self._grow(uid)
-        claim = self.claims.cache.get(uid)
-        if grown and claim:
-            log.info("grow ok claim=%s pv=%s volume=%s array=%s size=%s", grown.claim, grown.pv_name, grown.volume,
-                     grown.array, human(grown.size))
-            self.events.tell(_about_claim(claim), "Normal", "VolumeResizeSuccessful",
-                             f"Volume {grown.volume} on {grown.array} has {human(grown.size)}")
+        if grown := self._grow(uid):
+            self.outcomes.grown(uid, grown)
 
-    def _tell_failure(self, kind: str, key: str, error: PureError) -> None:
-        claim = self.claims.cache.get(key)
-        if kind == "pv":
-            self._tell_pv(key, "Warning", "VolumeFailedDelete", str(error))
-        elif claim:
-            self.events.tell(_about_claim(claim), "Warning", "VolumeResizeFailed", str(error))
+    def _reclaim_pv(self, name: str) -> None:
+        if deleted := self._reclaim(name):
+            self.outcomes.deleted(deleted)
 
-    def _tell_pv(self, name: str, kind: str, reason: str, message: str) -> None:
-        pv = self.pvs.cache.get(name)
-        if pv:
-            self.events.tell(About("PersistentVolume", "", name, pv.uid, pv.version), kind, reason, message)
+    def _orphans(self, found: list[Orphan]) -> None:
+        self.outcomes.orphans(found, [backend.name for backend in self.backends])
 
 
 def _surely(body: Callable[[], None]) -> Callable[[], None]:
@@ -305,10 +270,6 @@ def _surely(body: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
-def _about_claim(claim: ClaimRecord) -> About:
-    return About("PersistentVolumeClaim", claim.namespace, claim.name, claim.uid, claim.version)
-
-
 def _uid(raw: dict[str, object]) -> str:
     metadata = raw["metadata"]
     return str(metadata["uid"]) if isinstance(metadata, dict) else ""
@@ -317,8 +278,3 @@ def _uid(raw: dict[str, object]) -> str:
 def _name(raw: dict[str, object]) -> str:
     metadata = raw["metadata"]
     return str(metadata["name"]) if isinstance(metadata, dict) else ""
-
-
-def _quoted(error: PureError) -> str:
-    """One line, in quotes, for key=value logs."""
-    return '"' + " ".join(str(error).split()).replace('"', "'") + '"'

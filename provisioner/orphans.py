@@ -1,11 +1,11 @@
 """Volumes that carry our name and belong to nobody: no PV, no claim that waits for them. Pure but for `held_by`.
 
-Only names of the form `<prefix>-pvc-<uid>` are looked at, so that volumes of other clusters (`k8s2-pvc-…`), of people and of
-other products never appear. A PV of any driver holds the volume it names: after a migration that is the CSI driver's.
+Only names of the form `<prefix>-pvc-<uid>` are looked at, so that volumes of other clusters (`k8s2-pvc-…`), of people
+and of other products never appear. A PV of any driver holds the volume it names: after a migration that is the CSI driver's.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from arrays import names
@@ -16,13 +16,14 @@ _OURS = re.compile(r"pvc-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-
 
 
 class Orphan(NamedTuple):
-    """A volume without PV; `claim` says what became of the claim it was made for."""
+    """A volume that nobody stands for, and why that is thought."""
 
     array: str
     volume: str
     size: int                   # bytes
     created: str                # as the array tells, "" if it does not
-    claim: str                  # "gone", or "ns/name" of one that still waits for it
+    why: str
+    waiting: bool               # a claim still waits for it, so it is no orphan yet
 
 
 def claim_uid(volume: str, prefix: str) -> str:
@@ -31,18 +32,35 @@ def claim_uid(volume: str, prefix: str) -> str:
     return found[1] if found and names.is_ours(volume, prefix) else ""
 
 
-def orphans(holdings: Mapping[str, Iterable[Found]], held: Collection[str], claims: Mapping[str, str],
+def orphans(holdings: Mapping[str, Iterable[Found]], held: Mapping[str, str], claims: Mapping[str, str],
             prefix: str) -> list[Orphan]:
-    """Those of each array's volumes that no PV holds. `claims`: UID -> "ns/name" of all claims that live."""
-    return [Orphan(array, found.name, found.size, found.created, claims.get(uid, "gone"))
-            for array, volumes in sorted(holdings.items()) for found in sorted(volumes)
-            if (uid := claim_uid(found.name, prefix)) and names.base_name(found.name) not in held]
+    """Those of each array's volumes that no PV stands for.
+
+    `held`: base name of each PV's volume -> the array the PV names, "" if it names none. `claims`: UID -> "ns/name" of
+    all claims that live. A second volume of the same name on another array (a twin) is one too.
+    """
+    everywhere = {array: {names.base_name(found.name): found for found in volumes} for array, volumes in holdings.items()}
+    return [Orphan(array, found.name, found.size, found.created, why, why.startswith(_WAITING))
+            for array, volumes in sorted(everywhere.items()) for name, found in sorted(volumes.items())
+            if (uid := claim_uid(name, prefix)) and (why := _why(name, uid, array, everywhere, held, claims))]
 
 
-def held_by(pv: Raw, prefix: str) -> set[str]:
-    """Base names of the volumes that a PV of any driver may stand for."""
+_WAITING = "no PV yet"
+
+
+def _why(name: str, uid: str, array: str, everywhere: Mapping[str, Mapping[str, Found]], held: Mapping[str, str],
+         claims: Mapping[str, str]) -> str:
+    if name not in held:
+        return f"{_WAITING}: claim {claims[uid]} waits" if uid in claims else "no PV, and its claim is gone"
+    home = held[name]
+    if home not in ("", array) and name in everywhere.get(home, {}):
+        return f"twin: its PV uses the one on {home}"
+    return ""
+
+
+def held_by(pv: Raw, prefix: str) -> dict[str, str]:
+    """Base names of the volumes that a PV of any driver may stand for, with the array it names or ""."""
     spec = pv.get("spec") or {}
-    flex, csi = spec.get("flexVolume") or {}, spec.get("csi") or {}
-    said = {f"{prefix}-{pv['metadata']['name']}", (flex.get("options") or {}).get("volume") or "",
-            csi.get("volumeHandle") or ""}
-    return {names.base_name(name) for name in said if name}
+    options, csi = (spec.get("flexVolume") or {}).get("options") or {}, spec.get("csi") or {}
+    said = {f"{prefix}-{pv['metadata']['name']}", options.get("volume") or "", csi.get("volumeHandle") or ""}
+    return {names.base_name(name): options.get("array") or "" for name in said if name}

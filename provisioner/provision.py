@@ -234,7 +234,7 @@ class Provision:
     @contextmanager
     def _array(self, backend: Backend, attempt: Attempt) -> Iterator[None]:
         """Write to an array: as the leader, and remembering that something may be there from now on."""
-        with backend.at_work(backend.claim_slots):
+        with backend.at_work(backend.claim_slots, "create"):
             if not self._may_act():
                 raise Busy(f"array {backend.name}", "this process does not lead any more")
             before = backend.name in attempt.sent
@@ -309,7 +309,7 @@ class Provision:
             if backend is None:
                 log.warning("array=%s is gone from pure.json; volume=%s may be left on it", array, name)
                 continue
-            with backend.at_work(backend.claim_slots):
+            with backend.at_work(backend.claim_slots, "destroy"):
                 found = backend.store.find(name)
                 if found is not None:
                     volumes.unmake(backend.store, found, self._settings.eradicate)

@@ -39,6 +39,7 @@ class Deleted(NamedTuple):
     pv_name: str
     array: str                  # "" when no array had the volume
     volume: str
+    class_name: str
     seconds: float
 
 
@@ -103,7 +104,7 @@ class Reclaim:
         volume = volumes.name_of(pv, self._settings.prefix)
         backend, found = self._search.find(pv, volume)
         if backend is not None and found is not None:
-            with backend.at_work(backend.volume_slots):
+            with backend.at_work(backend.volume_slots, "destroy"):
                 if not self._may_act():
                     raise Busy(f"array {backend.name}", "this process does not lead any more")
                 volumes.unmake(backend.store, found, self._settings.eradicate)
@@ -113,4 +114,4 @@ class Reclaim:
                 self._finalizers.remove(left)
         except NotThere:
             pass
-        return Deleted(pv.name, backend.name if backend else "", volume, time.monotonic() - began)
+        return Deleted(pv.name, backend.name if backend else "", volume, pv.class_name, time.monotonic() - began)

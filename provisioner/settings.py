@@ -33,6 +33,13 @@ class Settings:
     eradicate: bool = False                             # PURE_ERADICATE_ON_DELETE
     measure_every: float = 30.0                         # PURE_MEASURE_EVERY
     array_timeout: float = 30.0                         # PURE_ARRAY_TIMEOUT
+    leader_election: bool = True                        # PURE_LEADER_ELECTION
+    lease: float = 15.0                                 # PURE_LEASE_DURATION
+    renew: float = 10.0                                 # PURE_RENEW_DEADLINE
+    renew_every: float = 2.0                            # PURE_RENEW_EVERY
+    health_port: int = 9819                             # PURE_HEALTH_PORT; 0: none
+    sweep_every: float = 900.0                          # PURE_ORPHAN_SWEEP; 0: never
+    sweep_grace: float = 3600.0                         # PURE_ORPHAN_GRACE
     drain: float = 25.0                                 # PURE_DRAIN: for calls in flight after SIGTERM
     kubeconfig: str = ""                                # KUBECONFIG
     api_host: str = ""                                  # KUBERNETES_SERVICE_HOST, set by Kubernetes in every pod
@@ -68,6 +75,11 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         eradicate=found.switch("PURE_ERADICATE_ON_DELETE", Settings.eradicate),
         measure_every=found.number("PURE_MEASURE_EVERY", Settings.measure_every, 0.05, 3600),
         array_timeout=found.number("PURE_ARRAY_TIMEOUT", Settings.array_timeout, 0.1, 600),
+        leader_election=found.switch("PURE_LEADER_ELECTION", Settings.leader_election),
+        **_election_times(found),
+        health_port=int(found.number("PURE_HEALTH_PORT", Settings.health_port, 0, 65535)),
+        sweep_every=found.number("PURE_ORPHAN_SWEEP", Settings.sweep_every, 0, 86400),
+        sweep_grace=found.number("PURE_ORPHAN_GRACE", Settings.sweep_grace, 0, 30 * 86400),
         drain=found.number("PURE_DRAIN", Settings.drain, 0, 600),
         kubeconfig=found.text("KUBECONFIG", ""),
         api_host=found.text("KUBERNETES_SERVICE_HOST", ""),
@@ -81,6 +93,17 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
 def environment() -> Mapping[str, str]:
     """Where {"env": NAME} tokens of pure.json are looked up."""
     return os.environ
+
+
+def _election_times(found: "_Reader") -> dict[str, float]:
+    """The three times of leader election, which only make sense together."""
+    times = {"lease": found.number("PURE_LEASE_DURATION", Settings.lease, 1, 3600),
+             "renew": found.number("PURE_RENEW_DEADLINE", Settings.renew, 0.5, 3600),
+             "renew_every": found.number("PURE_RENEW_EVERY", Settings.renew_every, 0.1, 3600)}
+    if not times["lease"] > times["renew"] > 1.2 * times["renew_every"]:
+        raise ConfigError("PURE_LEASE_DURATION must be more than PURE_RENEW_DEADLINE, and that more than 1.2 times "
+                          "PURE_RENEW_EVERY")
+    return times
 
 
 def _namespace_of(account: Path) -> str:

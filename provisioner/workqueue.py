@@ -25,14 +25,21 @@ class Backoff(NamedTuple):
         return min(self.first * 2.0 ** min(failures - 1, 32), self.longest) * random.uniform(0.75, 1.0)
 
 
+def ignored(seconds: float) -> None:
+    """Where nobody wants to know."""
+
+
 class WorkQueue(Generic[K]):
     """See the module. `get` blocks; every key got must be given back with `done`."""
 
-    def __init__(self, backoff: Backoff = Backoff(), clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, backoff: Backoff = Backoff(), clock: Callable[[], float] = time.monotonic,
+                 waited: Callable[[float], None] = ignored, worked: Callable[[float], None] = ignored) -> None:
         self._backoff = backoff
         self._clock = clock
         self._changed = threading.Condition()
+        self._waited, self._worked = waited, worked         # told seconds in the queue, and with a worker
         self._ready: deque[K] = deque()
+        self._since: dict[K, float] = {}                    # when each ready key became so
         self._queued: set[K] = set()                        # in _ready, or dirty: to be added again when done
         self._working: dict[K, float] = {}                  # key -> since when
         self._delayed: list[tuple[float, int, K]] = []      # heap of (due, tie-breaker, key)
@@ -96,7 +103,8 @@ class WorkQueue(Generic[K]):
                 if self._ready:
                     key = self._ready.popleft()
                     self._queued.discard(key)
-                    self._working[key] = self._clock()
+                    now = self._working[key] = self._clock()
+                    self._waited(now - self._since.pop(key, now))
                     if self._delayed:                       # somebody else must now wait for the next due time
                         self._changed.notify()
                     return key
@@ -108,10 +116,10 @@ class WorkQueue(Generic[K]):
     def done(self, key: K) -> None:
         """The worker is finished with the key."""
         with self._changed:
-            self._working.pop(key, None)
+            now = self._clock()
+            self._worked(now - self._working.pop(key, now))
             if key in self._queued:
-                self._ready.append(key)
-                self._changed.notify()
+                self._append(key)
 
     def close(self) -> None:
         """Hand out nothing more; keys being worked on are finished by their workers."""
@@ -137,8 +145,12 @@ class WorkQueue(Generic[K]):
         self.added += 1
         self._queued.add(key)
         if key not in self._working:
-            self._ready.append(key)
-            self._changed.notify()
+            self._append(key)
+
+    def _append(self, key: K) -> None:
+        self._ready.append(key)
+        self._since[key] = self._clock()
+        self._changed.notify()
 
     def _promote(self) -> float | None:
         """Move what is due to the ready keys; returns seconds until the next is due, None when none waits."""

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from provisioner.__main__ import run
 from provisioner.objects import Raw
+from provisioner.program import run
 from provisioner.settings import Settings
 from simulator.flasharray import FlashArray
 from simulator.fleet import Simulator
@@ -28,7 +28,7 @@ FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["provisioner.__main__", "arrays.flasharray", "arrays.purestorage_session"])
+_processes.set_forkserver_preload(["provisioner.program", "arrays.flasharray", "arrays.purestorage_session"])
 
 
 class Cluster:
@@ -52,7 +52,7 @@ class Cluster:
         quick: dict[str, Any] = {
             "pure_json": str(self.pure_json), "kubeconfig": self.api.kubeconfig(user=self.user), "pod": "pod-1",
             "retry_first": 0.05, "retry_longest": 0.4, "measure_every": 0.2, "array_timeout": 2.0, "drain": 5.0,
-            "tick": 0.05}
+            "tick": 0.05, "namespace": "pure", "leader_election": False, "health_port": 0, "sweep_every": 0.0}
         return Settings(**{**quick, **changes})
 
     @contextlib.contextmanager
@@ -185,6 +185,7 @@ def cluster(directory: Path, **api: Any) -> Iterator[Cluster]:
         sim.add_flash_array("fa2", labels={"env": "prod"}, used=50 * 2**40)
         sim.add_flash_blade("fb1", labels={"env": "dev"})
         with Binder(server, resync=0.2):
+            server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "pure"}})
             found = Cluster(directory, server, sim)
             found.write_fleet()
             found.storage_class()

@@ -120,8 +120,8 @@ def test_orphans_are_ours_and_without_pv(run: Run, cluster: Cluster, fa1: FlashA
         "csi": {"driver": "pure-csi", "volumeHandle": "k8s-pvc-00000000-0000-0000-0000-000000000001"}}})
     status, out, _ = run("pure", "orphans", "-o", "json")
     orphan, = json.loads(out)
-    assert (orphan["array"], orphan["volume"], orphan["size"], orphan["claim"]) == (
-        fa2.endpoint, f"k8s-pvc-{UID}", 3 * 2**30, "gone")
+    assert (orphan["array"], orphan["volume"], orphan["size"], orphan["why"]) == (
+        fa2.endpoint, f"k8s-pvc-{UID}", 3 * 2**30, "no PV, and its claim is gone")
     assert status == 0 and f"k8s-pvc-{UID}" in cluster.live()
 
 
