@@ -7,7 +7,13 @@ import sys
 
 import click
 
-from flex import cli, verbs
+from flex import cli, settings, verbs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flex.doctor import Finding
 
 VERSION_OF = "pure-flex"        # the distribution whose version this is
 
@@ -39,6 +45,7 @@ def _group(executable: str) -> click.Group:
         context_settings={"help_option_names": ["-h", "--help"]})
     for verb in verbs.TABLE.values():
         group.add_command(_command(verb, executable))
+    group.add_command(_doctor(executable))
     group.add_command(click.Command("version", callback=lambda: click.echo(f"flex {version()}"),
                                     help="Print the driver's version."))
     group.add_command(_help(group))
@@ -53,6 +60,40 @@ def _command(verb: verbs.Verb, executable: str) -> click.Command:
     note = " (Only with PURE_FLEX_ATTACH=true.)" if verb.attach_family else ""
     return click.Command(verb.name, callback=call, help=verb.summary + note,
                          params=[click.Argument([name.lower()], metavar=name) for name in verb.arguments])
+
+
+def _doctor(executable: str) -> click.Command:
+    def look(output: str, everything: bool) -> int:
+        from flex import doctor
+        from flex.machine import Node
+        if sys.stderr.isatty():
+            click.echo("Looking at this node and at its arrays …", err=True)
+        known = settings.read(executable)
+        found = doctor.findings(Node(known.paths, known))
+        shown = found if everything or output == "json" else [one for one in found if one.level != doctor.OK]
+        click.echo(_as_json(shown) if output == "json" else _as_table(shown))
+        return 1 if any(one.level == doctor.PROBLEM for one in found) else 0
+    return click.Command(
+        "doctor", callback=lambda **given: sys.exit(look(**given)),
+        help="Tell what this node lacks, one line each, with what to do about it. Changes nothing. Ends with 1 when a mount "
+        "would fail.",
+        params=[click.Option(["-o", "--output"], type=click.Choice(["table", "json"]), default="table", show_default=True,
+                             help="For people, or for programs."),
+                click.Option(["--all", "everything"], is_flag=True, help="Show what is all right too.")])
+
+
+def _as_json(found: "Sequence[Finding]") -> str:
+    import json
+    return json.dumps([one._asdict() for one in found], indent=1)
+
+
+def _as_table(found: "Sequence[Finding]") -> str:
+    """One line each: level, subject, text, and after an arrow what to do."""
+    if not found:
+        return "nothing is missing on this node"
+    subjects = max(len(one.subject) for one in found)
+    return "\n".join(f"{one.level:<8} {one.subject:<{subjects}}  {one.text}{one.remedy and f' -> {one.remedy}'}"
+                     for one in found)
 
 
 def _help(group: click.Group) -> click.Command:

@@ -108,14 +108,6 @@ class InstalledDriver(Driver):
         self.sim = sim
         self._fleet: object = None
 
-    def __call__(self, *words: object, **environment: str) -> dict[str, Any]:
-        self.install()
-        return super().__call__(*words, **environment)
-
-    def start(self, *words: object, **environment: str) -> Any:
-        self.install()
-        return super().start(*words, **environment)
-
     def install(self) -> None:
         self.secrets = tuple(array.token for array in self.sim.arrays)
         if self.sim.arrays and self._fleet != self.sim.pure_json():

@@ -30,8 +30,12 @@ class Driver:
         self.environment = dict(environment)
         self.secrets = secrets              # words that no answer and no log may hold
 
+    def install(self) -> None:
+        """Put what belongs beside the executable there; called before each call."""
+
     def __call__(self, *words: object, **environment: str) -> Answer:
         """Make one call in this process; dicts among the words become kubelet's JSON."""
+        self.install()
         with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as accident:
             with _environment({**self.environment, **environment}), _streams_into(accident.fileno()):
                 status = cli.main([argument(word) for word in words], str(self.executable), answer.fileno())
@@ -46,6 +50,7 @@ class Driver:
 
     def start(self, *words: object, **environment: str) -> "subprocess.Popen[bytes]":
         """Begin one call in a process of its own."""
+        self.install()
         return subprocess.Popen([self.executable, *map(argument, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, cwd="/", env={**self.environment, **environment})
 
@@ -53,10 +58,6 @@ class Driver:
         """Wait for a call that `start` began."""
         stdout, stderr = call.communicate(timeout=timeout)
         return self._checked(call.returncode, stdout, stderr)
-
-    def with_environment(self, **environment: str) -> "Driver":
-        """The same driver with further variables."""
-        return Driver(self.executable, {**self.environment, **environment}, self.secrets)
 
     def _checked(self, status: int, stdout: bytes, stderr: bytes) -> Answer:
         assert stderr == b""

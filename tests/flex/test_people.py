@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flex import people, verbs
+from flex.node import command
+from tests.flex.driver import Driver
 
 
 def typed(*words: str) -> Result:
@@ -43,6 +45,40 @@ def test_the_version_is_told(words: list[str]) -> None:
 def test_slips_are_named(words: list[str], complaint: str) -> None:
     told = typed(*words)
     assert (told.exit_code, complaint in told.output) == (2, True)
+
+
+def doctor(flex: Driver, monkeypatch: pytest.MonkeyPatch, *words: str) -> Result:
+    """`flex doctor` on the node of a driver."""
+    flex.install()
+    for name, value in flex.environment.items():
+        monkeypatch.setenv(name, value)
+    group = people._group(str(flex.executable))
+    return CliRunner().invoke(group, ["doctor", *words], prog_name="flex")
+
+
+def test_the_doctor_tells_what_a_node_lacks_one_line_each(flex: Driver, node: Any, array: Any,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    (node.bin / "mkfs.xfs").unlink()
+    monkeypatch.setattr(command, "FOLDERS", ())
+    flex.environment["PATH"] = str(node.bin)
+    told = doctor(flex, monkeypatch)
+    line, = [line for line in told.output.splitlines() if line.split()[1] == "mkfs.xfs"]
+    assert line.startswith("problem") and "xfsprogs" in line.partition(" -> ")[2]
+    assert told.exit_code == 1
+    assert array.token not in told.output
+
+
+def test_the_doctor_tells_programs_everything(flex: Driver, node: Any, array: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = json.loads(doctor(flex, monkeypatch, "-o", "json").output)
+    assert {"level": "ok", "subject": "initiator", "text": node.iqn, "remedy": ""} in found
+    shown = doctor(flex, monkeypatch, "--all").output
+    assert len(shown.splitlines()) == len(found)
+    assert any(line.split()[:2] == ["ok", "initiator"] for line in shown.splitlines())
+
+
+def test_the_doctor_of_a_node_without_config_says_so(bare: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = doctor(bare, monkeypatch)
+    assert "pure.json" in told.output and told.exit_code == 1
 
 
 def test_a_call_typed_in_clicks_way_is_answered_like_kubelets(capfd: pytest.CaptureFixture[str]) -> None:

@@ -312,7 +312,7 @@ cli.run()
 
 def killed(flex: Driver, step: int, *words: object) -> bool:
     """Make a call that is killed at its step number `step`; False when it has not so many and came to its end."""
-    flex.install()      # type: ignore[attr-defined]
+    flex.install()
     script = flex.executable.with_name("killed.py")
     script.write_text(KILLED)
     done = subprocess.run([sys.executable, script, *map(argument, words)], capture_output=True, timeout=60,
