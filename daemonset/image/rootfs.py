@@ -22,6 +22,9 @@ COMMANDS = {
 }
 SCRIPT = "#!/usr/bin/python3.11 -IS\nimport sys\nsys.path.append('/opt/pure')\n{}\n"
 
+# Of the standard library, beside what nodes get: prometheus_client's exposition imports it.
+WANTED_HERE = ("wsgiref",)
+
 FILES = {
     "etc/passwd": "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
@@ -61,6 +64,8 @@ def _python(root: Path) -> None:
     """Standard library, packages and our programs, compiled."""
     with tempfile.TemporaryDirectory() as scratch:
         modules.standard(Path(scratch) / "standard")
+        for name in WANTED_HERE:
+            shutil.copytree(modules.STANDARD / name, Path(scratch) / "standard" / name, ignore=SKIPPED)
         modules.compiled(Path(scratch) / "standard", root / "usr/lib/python3.11")
         ours = Path(scratch) / "ours"
         packages.unpack(REQUIREMENTS, ours, Path(scratch), packages.COMPILED)

@@ -36,8 +36,8 @@ class Audit:
 
     def refused(self) -> list[str]:
         """Requests that its role does not allow: "patch /api/v1/…"."""
-        return sorted({f"{entry['verb']} {entry['requestURI'].partition('?')[0]}" for entry in self.entries()
-                       if entry.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"})
+        return [f"{entry['verb']} {entry['requestURI'].partition('?')[0]}" for entry in self.entries()
+                if entry.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"]
 
     def count(self, verb: str, resource: str) -> int:
         """How many requests of a kind ended."""

@@ -78,9 +78,14 @@ class Product:
         for workload in ("daemonset/pure-flex", "deployment/pure-provisioner"):
             self._cluster.kubectl("-n", NAMESPACE, "rollout", "status", workload, "--timeout=60s")
         # What the API says of a node that was away a moment ago is old: ask the pods themselves.
-        processes.wait("every pod of the DaemonSet", lambda: all(
-            "version" in self._cluster.kubectl("-n", NAMESPACE, "exec", pod, "--", "/pure-flex-daemon", "--version", check=False)
-            for pod in self.pods("app=pure-flex")), 60)
+        processes.wait("every pod of the DaemonSet", lambda: all(map(self._answers, self.pods("app=pure-flex"))), 60)
+
+        # Running is not working: without a readiness probe a Deployment is complete before its program has begun.
+        processes.wait("the provisioner at work", lambda: " start provisioner=" in self.provisioner_log(), 60)
+
+    def _answers(self, pod: str) -> bool:
+        return "version" in self._cluster.kubectl("-n", NAMESPACE, "exec", pod, "--", "/pure-flex-daemon", "--version",
+                                                  check=False)
 
     def uninstall(self) -> None:
         """Run the uninstaller on every node, as the published chart's preStop hook does, and delete what was applied."""

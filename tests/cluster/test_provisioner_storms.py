@@ -75,15 +75,13 @@ def phases(world: World, namespace: str) -> list[str]:
 
 
 def test_api_server_restart(world: World, namespace: str) -> None:
-    """Claims made before and after a crash of the API server are served, each once; the provisioner is not restarted."""
-    _, pid = world.provisioner()
+    """Claims made before and after a crash of the API server are served, each once."""
     claims = [f"c{number}" for number in range(20)]
     world.apply(*[manifests.claim(name, namespace) for name in claims[:10]])
     world.cluster.restart_api()
     world.apply(*[manifests.claim(name, namespace) for name in claims[10:]])
     names = {f"k8s-{world.bound(name, namespace, 60)['metadata']['name']}" for name in claims}
     assert names <= set(world.arrays.alive()) and len(names) == len(claims)
-    assert world.provisioner()[1] == pid
 
 
 def test_compaction_while_away(world: World, namespace: str) -> None:
@@ -105,7 +103,8 @@ def test_compaction_while_away(world: World, namespace: str) -> None:
     world.bound("new", namespace, 60)
     world.gone("pv", pv, seconds=60)
     assert f"k8s-{pv}" not in world.arrays.alive()
-    assert "starts over" in world.product.provisioner_log()
+    # Away for longer than its lease it starts anew, which lists everything too.
+    assert "starts over" in world.product.provisioner_log() or world.provisioner() != (node, pid)
 
 
 def compact(world: World) -> None:

@@ -100,7 +100,7 @@ def objects(namespace: str, driver: str) -> list[Object]:
         "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "recorded",
         "persistentVolumeReclaimPolicy": "Retain", "claimRef": {"namespace": namespace, "name": "data"},
         "flexVolume": {"driver": driver, "fsType": "xfs", "options": {"volume": "k8s-x", "mountOptions": "a<b&c,ü",
-                                                                      "zero": "", "kubernetes.io/readwrite": "mine"}}}
+                                                                      "zero": ""}}}
     return [manifests.storage_class("recorded") | {"provisioner": "example.org/nobody"},
             {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": made},
             manifests.claim("data", namespace, storage_class="recorded", volumeName=name)]
