@@ -31,6 +31,14 @@ class Times(NamedTuple):
     retry: float = 2.0
 
 
+class _Unserved(PureError):
+    """The server does not know a kind of lock."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
 class Elector:
     """One candidate. `run` on a thread of its own; ask `leads` before each write that only the leader may do."""
 
@@ -44,6 +52,7 @@ class Elector:
         self._renewed = float("-inf")
         self._stopping = threading.Event()
         self._told: set[str] = set()
+        self._unserved: set[str] = set()
         self.leading = threading.Event()                            # the lead was taken
         self.lost = threading.Event()                               # and lost again
         self.holder = ""                                            # who leads, as far as known
@@ -101,6 +110,9 @@ class Elector:
                 self._locks, self._renewed = wanted, begun
         except Conflict:
             return False                        # another one was faster
+        except _Unserved as error:
+            self._unserved.add(error.kind)      # the next try does without
+            return False
         except PureError as error:
             self._say(f"no lead yet: {error}", logging.WARNING)
             return False
@@ -111,14 +123,18 @@ class Elector:
         locks: list[Lock] = []
         refusals = []
         for lock in (self._lease, self._endpoints):
+            if lock.kind in self._unserved:
+                refusals.append(f"this server has no {lock.kind}")
+                continue
             try:
                 record = self._look(lock, self._times.renew / 2)
-            except (Forbidden, NotThere) as error:          # the role lacks it; before 1.14 there are no Leases
+            except Forbidden as error:
                 refusals.append(str(error))
                 continue
             if lock is self._lease or record is not None or not self._endpoints.deprecated():
                 locks.append(lock)
         if not locks:
+            self._unserved.clear()
             raise Unreachable("a lock", "neither Leases nor Endpoints are allowed, add get, create and update for one of "
                               f"them to the role: {'; '.join(refusals)}")
         if refusals:
@@ -142,10 +158,8 @@ class Elector:
             return False
         try:
             self._write(lock, record, timeout)
-        except Forbidden as error:
-            if lock is self._lease:
-                raise
-            self._say(f"the Endpoints lock is not held: {error}", logging.INFO)
+        except NotThere:
+            raise _Unserved(lock.kind) from None            # before 1.14 there are no Leases
         self.holder = self.identity
         return True
 
