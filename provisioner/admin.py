@@ -12,6 +12,7 @@ import click
 from arrays import fleet as fleets
 from arrays.errors import ConfigError, NoArrayFits, PureError
 from arrays.fleet import Fleet
+from provisioner.admin_migrate import migrate
 
 _TABLE_OR_JSON = click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table",
                               help="A table for people or JSON for programs.")
@@ -38,6 +39,9 @@ def _status() -> int:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def pure() -> None:
     """Ask about the arrays of pure.json and the volumes made for Kubernetes."""
+
+
+pure.add_command(migrate)
 
 
 @pure.group()

@@ -15,7 +15,7 @@ OLDEST = "5.2.0"
 _DROPPED = ("pv.kubernetes.io/", "volume.beta.kubernetes.io/", "volume.kubernetes.io/", "volume.alpha.kubernetes.io/",
             "kubectl.kubernetes.io/last-applied")
 
-NOTE = f"""# Made by `pure migrate export`. Needs the CSI driver ({DRIVER}) {OLDEST} or later, which is the first that imports volumes.
+NOTE = f"""# Made by `pure migrate export`. Needs the CSI driver ({DRIVER}) {OLDEST} or later, which imports volumes.
 # Apply when the old claims and PVs are gone:  kubectl apply -f THIS_FILE  (then: pure migrate verify)
 """
 
@@ -61,5 +61,6 @@ def _claim(claim: Raw, pv: str) -> Raw:
     if kept := {key: value for key, value in (claim["metadata"].get("annotations") or {}).items()
                 if not key.startswith(_DROPPED)}:
         metadata["annotations"] = kept
-    spec = {key: old[key] for key in ("accessModes", "resources", "storageClassName", "volumeMode", "selector") if key in old}
+    spec = {key: old[key] for key in ("accessModes", "resources", "storageClassName", "volumeMode", "selector")
+            if key in old}
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": {**spec, "volumeName": pv}}

@@ -4,9 +4,10 @@ Before and after each deletion the array is asked for the volume; a record of wh
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from arrays.entries import FlashArrayEntry, FlashBladeEntry
 from arrays.errors import ConfigError, NeverHappened, NotFound, PureError, Refused, VolumeDiffers
 from arrays.fleet import Fleet
 from arrays.names import base_name
@@ -50,7 +51,8 @@ def locate(fleet: Fleet, backend: str, hint: str, volume: str) -> tuple[str, Fou
 
     NotFound when no array has it; an array that gives no answer is an error, unless another one has the volume.
     """
-    entries = fleet.flash_arrays if backend == wellknown.BLOCK else fleet.flash_blades
+    entries: Sequence[FlashArrayEntry | FlashBladeEntry] = (
+        fleet.flash_arrays if backend == wellknown.BLOCK else fleet.flash_blades)
     trouble: PureError | None = None
     for entry in sorted(entries, key=lambda entry: entry.name != hint):
         store = new_store(entry, CONNECT, READ)
@@ -102,9 +104,10 @@ def _claim(kube: Kube, volume: FlexVolume) -> Raw:
         return {}
     namespace, _, name = volume.claim.partition("/")
     try:
-        return trimmed({"kind": "PersistentVolumeClaim", **kube.get(in_namespace(namespace, "persistentvolumeclaims", name))})
+        claim = kube.get(in_namespace(namespace, "persistentvolumeclaims", name))
     except NotThere:
         return {}
+    return trimmed({"kind": "PersistentVolumeClaim", **claim})
 
 
 # Safety snapshots
@@ -246,5 +249,3 @@ def give_back(kube: Kube, workload: Workload) -> bool:
         return False
     kube.merge(workload.path, {"spec": {"replicas": workload.replicas}})
     return True
-
-
