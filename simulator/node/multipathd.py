@@ -220,8 +220,8 @@ class Multipathd:
             return False
         self._nodes.flush(made)
         made.size = sizes.pop()
-        self._tree.write(f"{made.directory}/size", f"{made.size // 512}\n")
         self._nodes.update(made)
+        self._tree.write(f"{made.directory}/size", f"{made.size // 512}\n")
         return True
 
     # -- names

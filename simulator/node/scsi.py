@@ -186,10 +186,10 @@ class Scsi:
             return
         self._nodes.flush(path)
         path.wwid, path.size, path.unit, path.file = unit.wwid, unit.size, unit, unit.file
-        self._tree.write(f"{path.directory}/wwid", f"{path.wwid}\n")
-        self._tree.write(f"{path.directory}/vpd_pg83", page_83(path.wwid))
-        self._tree.write(f"{path.directory}/block/{path.name}/size", f"{path.size // 512}\n")
         self._nodes.update(path)
+        self._tree.write(f"{path.directory}/block/{path.name}/size", f"{path.size // 512}\n")
+        self._tree.write(f"{path.directory}/vpd_pg83", page_83(path.wwid))
+        self._tree.write(f"{path.directory}/wwid", f"{path.wwid}\n")
         for tell in self.changed:
             tell(path)
 
