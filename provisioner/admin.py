@@ -1,4 +1,4 @@
-"""pure: what an administrator asks of arrays and volumes. Everything here only reads.
+"""pure: what an administrator asks of arrays and volumes. Only what says so, and asks first, changes anything.
 
 Runs wherever pure.json (PURE_DISCOVERY_CONF) is, for PVs and claims also with access to the Kubernetes API: in the
 provisioner's pod (`kubectl exec`), or with KUBECONFIG. Exit status: 0 fine, 1 something is not, 2 it could not be asked.
@@ -12,7 +12,9 @@ import click
 from arrays import fleet as fleets
 from arrays.errors import ConfigError, NoArrayFits, PureError
 from arrays.fleet import Fleet
+from provisioner.admin_import import import_volume
 from provisioner.admin_migrate import migrate
+from provisioner.snapshot import snapshot
 
 _TABLE_OR_JSON = click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table",
                               help="A table for people or JSON for programs.")
@@ -42,6 +44,8 @@ def pure() -> None:
 
 
 pure.add_command(migrate)
+pure.add_command(import_volume)
+pure.add_command(snapshot)
 
 
 @pure.group()
@@ -130,22 +134,33 @@ def volumes(array: str | None, output: str) -> int:
 
 
 @pure.command()
+@click.option("--delete", is_flag=True, help="Destroy them, recoverably for a day, after asking.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @_TABLE_OR_JSON
-def orphans(output: str) -> int:
-    """List volumes with this cluster's prefix that no PV stands for. Nothing is deleted."""
-    from provisioner import orphans as orphanage
-    from provisioner import survey
-    from provisioner.inventory import Inventory
+def orphans(delete: bool, yes: bool, output: str) -> int:
+    """List volumes with this cluster's prefix that no PV stands for."""
+    from provisioner import admin_orphans, survey
     from provisioner.table import rendered
-    settings = _settings()
-    answers = survey.each(_fleet(), survey.holdings(settings.prefix))
-    inventory = Inventory.read(_kube(settings), settings.prefix)
-    found = orphanage.orphans({answer.entry.name: answer.said or () for answer in answers}, inventory.held,
-                              inventory.claims, settings.prefix)
+    found, answers = _orphans()
     rows = [{key: value for key, value in orphan._asdict().items() if key != "waiting"} for orphan in found]
     click.echo(rendered(rows if output == "json" else [survey.for_people(row) for row in rows], output == "json",
                         "no orphans"))
-    return _complain(answers)
+    status = _complain(answers)
+    if delete:
+        status = admin_orphans.delete(found, _fleet(), yes, lambda: _orphans()[0]) or status
+    return status
+
+
+def _orphans() -> tuple[list[Any], list[Any]]:
+    """Orphans now, and what each array said."""
+    from provisioner import orphans as orphanage
+    from provisioner import survey
+    from provisioner.inventory import Inventory
+    settings = _settings()
+    answers = survey.each(_fleet(), survey.holdings(settings.prefix))
+    inventory = Inventory.read(_kube(settings), settings.prefix)
+    return orphanage.orphans({answer.entry.name: answer.said or () for answer in answers}, inventory.held,
+                             inventory.claims, settings.prefix), answers
 
 
 def masked(token: str) -> str:

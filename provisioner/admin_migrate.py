@@ -34,7 +34,7 @@ def migrate() -> None:
 def list_volumes(namespace: str, output: str) -> int:
     """List the PVs of this driver, and who uses them."""
     from provisioner.migration import steps
-    kube, _, prefix = _world()
+    kube, _, prefix = world()
     _print([_row(one) for one in steps.survey(kube, prefix, namespace)], output, "no FlexVolume PVs")
     return 0
 
@@ -48,7 +48,7 @@ def plan(path: Path, namespace: str, output: str) -> int:
     from provisioner.migration import steps
     from provisioner.migration.csi import OLDEST
     from provisioner.migration.record import Record
-    kube, _, prefix = _world()
+    kube, _, prefix = world()
     found = steps.survey(kube, prefix, namespace)
     record = Record.begin(path, prefix)
     steps.remember(record, steps.movers(kube, found))
@@ -72,7 +72,7 @@ def retain(path: Path, namespace: str, dry_run: bool, yes: bool) -> int:
     """Save PVs, claims and volumes in the record, then set every PV to Retain, so that no deletion reaches a volume."""
     from provisioner.migration import steps
     from provisioner.migration.record import Record
-    kube, fleet, prefix = _world()
+    kube, fleet, prefix = world()
     found = steps.survey(kube, prefix, namespace)
     steps.refuse_users(found)
     record = Record.begin(path, prefix)
@@ -168,7 +168,7 @@ def restore_scale(path: Path, dry_run: bool, yes: bool) -> int:
 
 # Shared
 
-def _world() -> tuple[Any, Any, str]:
+def world() -> tuple[Any, Any, str]:
     """The API, the fleet, and the prefix of volume names."""
     from arrays import fleet
     from provisioner import settings as settings_module
@@ -183,7 +183,7 @@ def _resumed(path: Path) -> tuple[Any, Any, Any]:
     """The API, the fleet, and the record, which must be there."""
     from provisioner.migration.record import Record
     record = Record.load(path)
-    kube, fleet, prefix = _world()
+    kube, fleet, prefix = world()
     if prefix != record.prefix:
         raise ConfigError(f"{path} is of volumes with prefix {record.prefix}, and PURE_K8S_NAMESPACE is {prefix}")
     return kube, fleet, record

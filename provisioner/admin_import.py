@@ -1,0 +1,123 @@
+"""pure import: an existing volume, file system or snapshot becomes a PV and a claim."""
+
+from typing import Any
+
+import click
+
+from arrays.errors import ConfigError, NotFound
+
+
+@click.command("import")
+@click.argument("volume")
+@click.option("--claim", required=True, help="Name of the claim to make.")
+@click.option("-n", "--namespace", default="default", show_default=True, help="The claim's namespace.")
+@click.option("--class", "storage_class", default="pure-block", show_default=True, help="Class written into both.")
+@click.option("--backend", type=click.Choice(["block", "file"]), default="block", show_default=True,
+              help="A FlashArray's volume or a FlashBlade's file system.")
+@click.option("--array", default="", help="Its array's management address, when several have such a volume.")
+@click.option("--mode", type=click.Choice(["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany"]), default="ReadWriteOnce",
+              show_default=True, help="Access mode.")
+@click.option("--fstype", default="xfs", show_default=True, help="The file system that is on it; never made anew.")
+@click.option("--from-snapshot", is_flag=True, help="VOLUME is a snapshot (NAME.SUFFIX): import a copy of it, read-write.")
+@click.option("--create", is_flag=True, help="Make PV and claim now, instead of printing them.")
+def import_volume(volume: str, claim: str, namespace: str, storage_class: str, backend: str, array: str, mode: str,
+                  fstype: str, from_snapshot: bool, create: bool) -> int:
+    """Make a PV and a claim for VOLUME, which keeps its name, its data and its file system.
+
+    They are printed for `kubectl apply`, unless --create. Deleting them later leaves the volume.
+    """
+    import yaml
+
+    from provisioner import imports
+    kube, fleet, prefix = _world()
+    if from_snapshot:
+        if not create:
+            raise ConfigError("--from-snapshot makes a volume at once: say --create")
+        existing = _copy(fleet, prefix, volume, claim, namespace, array)
+    else:
+        existing = _existing(fleet, backend, volume, array)
+    _refuse_held(kube, prefix, existing.volume)
+    made = imports.manifests(imports.Wanted(claim, namespace, storage_class, mode, fstype), existing, prefix)
+    if create:
+        _create(kube, made, namespace)
+        click.echo(f"volume {existing.volume} on {existing.array}: PV {made[0]['metadata']['name']}, "
+                   f"claim {namespace}/{claim}")
+    else:
+        click.echo("".join(f"---\n{yaml.safe_dump(one, sort_keys=False)}" for one in made), nl=False)
+    return 0
+
+
+def _existing(fleet: Any, backend: str, volume: str, array: str) -> Any:
+    """The live volume, on the one array that has it."""
+    from provisioner import survey
+    from provisioner.backends import new_store
+    from provisioner.imports import Existing
+
+    def ask(entry: Any) -> Any:
+        store = new_store(entry, survey.CONNECT, survey.READ)
+        try:
+            found = store.find(volume)
+            return found and Existing(entry.name, backend, found.name, found.size, store.export(found.name)), found
+        finally:
+            store.close()
+
+    answers = [answer for answer in survey.each(fleet, lambda entry: ask(entry) if survey.backend(entry) == backend
+                                                else (None, None)) if array in ("", answer.entry.name)]
+    if errors := [answer.error for answer in answers if answer.error]:
+        raise ConfigError(f"cannot tell whether another array has {volume} too: {errors[0]}; name the array with --array")
+    found = [(made, seen) for made, seen in (answer.said for answer in answers) if seen is not None]
+    if not found:
+        raise NotFound("the fleet", f"{backend} volume {volume}")
+    if len(found) > 1:
+        raise ConfigError(f"{volume} is on {', '.join(made.array for made, _ in found)}: choose one with --array")
+    if found[0][1].destroyed:
+        raise ConfigError(f"{volume} is destroyed on {found[0][0].array}: recover it there first")
+    return found[0][0]
+
+
+def _copy(fleet: Any, prefix: str, snapshot: str, claim: str, namespace: str, array: str) -> Any:
+    """A new volume with a snapshot's data; the same claim gets the same one, so a repeat makes no second."""
+    import uuid
+
+    from arrays import names
+    from arrays.flasharray import FlashArray
+    from provisioner.imports import Existing
+    source = names.check_snapshot_name(snapshot).rpartition(".")[0]
+    home = _existing(fleet, "block", source, array)
+    copy = names.volume_name(prefix, f"import-{uuid.uuid5(uuid.NAMESPACE_URL, f'{namespace}/{claim}/{snapshot}')}")
+    client = FlashArray(fleet.flash_array(home.array))
+    try:
+        made = client.clone_volume(snapshot, names.in_pod(names.pod_of(home.volume), copy))
+    finally:
+        client.close()
+    return Existing(home.array, "block", made.name, made.size)
+
+
+def _refuse_held(kube: Any, prefix: str, volume: str) -> None:
+    """One volume under two PVs would be mounted twice."""
+    from arrays.names import base_name
+    from provisioner.imports import pv_name
+    from provisioner.inventory import Inventory
+    held = Inventory.read(kube, prefix).pvs.get(base_name(volume))
+    if held is not None and held.name != pv_name(volume):
+        raise ConfigError(f"PV {held.name} (claim {held.claim}) stands for volume {volume} already")
+
+
+def _create(kube: Any, made: list[Any], namespace: str) -> None:
+    """PV first; what is there already from an interrupted try is taken as made."""
+    from provisioner.apierrors import Conflict
+    from provisioner.kube import PVS, in_namespace
+    for path, one in zip((PVS, in_namespace(namespace, "persistentvolumeclaims")), made):
+        try:
+            kube.create(path, one)
+        except Conflict as error:
+            live = kube.get(f"{path}/{one['metadata']['name']}")["spec"]
+            mine = one["spec"]
+            if (live.get("volumeName"), live.get("flexVolume")) != (mine.get("volumeName"), mine.get("flexVolume")):
+                raise ConfigError(f"{one['kind']} {one['metadata']['name']} is there already and is another: "
+                                  f"{error}") from None
+
+
+def _world() -> tuple[Any, Any, str]:
+    from provisioner.admin_migrate import world
+    return world()

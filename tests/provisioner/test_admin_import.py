@@ -1,0 +1,127 @@
+"""pure import and pure orphans --delete (AT-83, AT-79), and what they leave alone."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from arrays.errors import ConfigError
+from provisioner import admin, imports
+from simulator.flasharray import FlashArray
+from simulator.flashblade import FlashBlade
+from simulator.kubernetes.access import ADMIN
+from tests.provisioner.cluster import CLAIMS, PVS, Cluster
+
+GiB = 2**30
+ORPHAN = "k8s-pvc-bf1c9108-e4cd-11e7-ad7c-ecf4bbe57354"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `pure …` as an administrator; status, stdout, stderr."""
+    monkeypatch.setenv("PURE_DISCOVERY_CONF", str(cluster.pure_json))
+    monkeypatch.setenv("KUBECONFIG", cluster.api.kubeconfig(user=cluster.api.add_user("administrator", ADMIN)))
+
+    def command(*argv: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["pure", *argv])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            admin.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return command
+
+
+def claim(cluster: Cluster, name: str) -> dict[str, Any]:
+    found = cluster.api.get(CLAIMS, name)
+    assert found
+    return found
+
+
+def test_a_volume_is_imported_as_it_is(run: Run, cluster: Cluster, fa1: FlashArray) -> None:
+    """AT-83: printed first; made with --create, twice if need be; bound; the volume's name unchanged."""
+    fa1.add_volume("Old_Data", 20 * GiB)
+    status, out, _ = run("import", "Old_Data", "--claim", "data", "--fstype", "ext4")
+    pv, wanted = yaml.safe_load_all(out)
+    assert status == 0 and not cluster.api.objects(PVS)
+    assert pv["spec"]["flexVolume"] == {"driver": "pure/flex", "fsType": "ext4", "options": {
+        "backend": "block", "namespace": "k8s", "volume": "Old_Data", "array": fa1.endpoint, "access": "ReadWriteOnce"}}
+    assert pv["spec"]["persistentVolumeReclaimPolicy"] == "Retain" and "annotations" not in pv["metadata"]
+    assert wanted["spec"]["volumeName"] == pv["metadata"]["name"] == "pure-import-old-data"
+    for _ in range(2):
+        assert run("import", "Old_Data", "--claim", "data", "--fstype", "ext4", "--create")[0] == 0
+    cluster.until(lambda: claim(cluster, "data")["status"].get("phase") == "Bound", "claim bound")
+    assert cluster.live() == {"Old_Data": "fa1"}
+    status, _, err = run("import", "Old_Data", "--claim", "other", "--create")
+    assert status == 2 and "is there already and is another" in err
+
+
+def test_a_file_system_is_imported_with_its_export(run: Run, cluster: Cluster, fb1: FlashBlade) -> None:
+    fb1.add_file_system("shared", 5 * GiB)
+    status, out, _ = run("import", "shared", "--claim", "data", "--backend", "file", "--mode", "ReadWriteMany")
+    pv, _ = yaml.safe_load_all(out)
+    assert status == 0 and pv["spec"]["flexVolume"]["options"]["nfs"].endswith(":/shared")
+    assert "fsType" not in pv["spec"]["flexVolume"]
+
+
+def test_a_snapshot_becomes_a_volume_of_its_own(run: Run, cluster: Cluster, fa1: FlashArray) -> None:
+    """A repeat makes no second copy; the source keeps its name and data."""
+    fa1.add_volume("golden", 20 * GiB)
+    fa1.snapshot("golden", "monday")
+    for _ in range(2):
+        status, out, err = run("import", "golden.monday", "--claim", "data", "--from-snapshot", "--create")
+        assert status == 0, err
+    copy, = set(cluster.live()) - {"golden"}
+    assert copy.startswith("k8s-import-") and fa1.volume(copy).size == 20 * GiB and copy in out
+
+
+def test_what_cannot_be_imported(run: Run, cluster: Cluster, fa1: FlashArray, fa2: FlashArray) -> None:
+    """Missing, on two arrays, held by a PV, or shared over block."""
+    assert "has no block volume nowhere" in run("import", "nowhere", "--claim", "data")[2]
+    for array in (fa1, fa2):
+        array.add_volume("twice", GiB)
+    status, _, err = run("import", "twice", "--claim", "data")
+    assert status == 2 and fa1.endpoint in err and fa2.endpoint in err
+    assert run("import", "twice", "--claim", "data", "--array", fa2.endpoint)[0] == 0
+    assert "ReadWriteMany" in run("import", "twice", "--claim", "x", "--mode", "ReadWriteMany", "--array", fa2.endpoint)[2]
+    with cluster.provisioner():
+        cluster.claim("mine")
+        cluster.bound("mine")
+    assert "stands for volume" in run("import", cluster.volume("mine"), "--claim", "data")[2]
+    fa1.faults.add(reset=True)
+    assert "cannot tell" in run("import", "twice", "--claim", "data")[2]
+
+
+@pytest.mark.parametrize(("volume", "name"), [("Old_Data", "pure-import-old-data"), ("pod1::x", "pure-import-x")])
+def test_the_same_volume_gets_the_same_pv(volume: str, name: str) -> None:
+    assert imports.pv_name(volume) == name
+
+
+def test_a_claims_name_is_checked() -> None:
+    with pytest.raises(ConfigError, match="claim's name"):
+        imports.manifests(imports.Wanted("My Claim", "a", "pure", "ReadWriteOnce", "xfs"),
+                          imports.Existing("fa1", "block", "x", GiB), "k8s")
+
+
+def test_orphans_are_destroyed_and_nothing_else(run: Run, cluster: Cluster, fa1: FlashArray) -> None:
+    """AT-79: other clusters' and foreign volumes never; asked first; recoverable; one that a host has stays."""
+    held = ORPHAN.replace("bf1c9108", "bf1c9109")
+    others = ["k8s2-pvc-bf1c9108-e4cd-11e7-ad7c-ecf4bbe57354", "cinder-1", "k8s-import-x"]
+    for name in (ORPHAN, held, *others):
+        fa1.add_volume(name, GiB)
+    fa1.add_host("host5")
+    fa1.connect("host5", held)
+    with cluster.provisioner():
+        cluster.claim("data")
+        cluster.bound("data")
+    before = cluster.live()
+    assert {row["volume"] for row in json.loads(run("orphans", "-o", "json")[1])} == {ORPHAN, held}
+    assert cluster.live() == before
+    status, out, _ = run("orphans", "--delete", "--yes")
+    assert status == 1 and f"{ORPHAN} on {fa1.endpoint}: destroyed" in out and "still connected to host5" in out
+    assert set(cluster.live()) == set(before) - {ORPHAN}
+    assert fa1.volume(ORPHAN).destroyed
