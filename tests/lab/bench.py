@@ -136,7 +136,9 @@ class Brick:
         return answer["ms"], answer["path"]
 
     def answer(self) -> dict:
-        done = self.guest.run("timeout", "100", "head", "-n", "1", "/run/brick.out", timeout=110)
+        done = self.guest.run("timeout", "100", "head", "-n", "1", "/run/brick.out", timeout=110, allow=(0, 124))
+        if not done.out:
+            raise SystemExit(f"lab bench: os-brick ended: {self.guest.read('/var/log/lab.log')[-3000:]}")
         return dict(json.loads(done.out))
 
 
