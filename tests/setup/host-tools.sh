@@ -3,7 +3,7 @@
 set -eu
 
 missing=
-for pair in mkfs.xfs:xfsprogs mkfs.ext4:e2fsprogs blkid:util-linux losetup:mount; do
+for pair in mkfs.xfs:xfsprogs mkfs.ext4:e2fsprogs mkfs.btrfs:btrfs-progs blkid:util-linux losetup:mount; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || [ -x "/sbin/${pair%%:*}" ] || missing="$missing ${pair##*:}"
 done
 
