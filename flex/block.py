@@ -21,9 +21,9 @@ from flex.wait import Deadline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from arrays.flasharray import FlashArray
     from collections.abc import Sequence
 
+    from arrays.flasharray import FlashArray
     from arrays.records import Connection, Port, Volume
     from flex.machine import Node
     from flex.paths import Paths
@@ -94,7 +94,7 @@ def _mount(job: Job) -> None:
         _attach_and_mount(job, record, ports)
     except (PureError, OSError) as error:
         _roll_back(job, record, error)
-        raise _told(error) from error
+        raise
 
 
 def _check_not_taken(job: Job, host: str, connections: "Sequence[Connection]") -> None:
@@ -145,7 +145,10 @@ def _bind(job: Job, used: mounts.Mount, limit: float) -> None:
     """A device's mounts share one super block: beside a writing one, a read-only one is a bind."""
     if not job.request.read_only:
         raise Busy(f"volume {job.volume.name}", f"it is mounted read-only at {used.mount_dir} on this node")
-    mounts.bind(used.mount_dir, job.request.mount_dir, ["ro"], limit)
+    directory = job.request.mount_dir
+    mounts.bind(used.mount_dir, directory, ["ro"], limit)
+    if not mounts.at(job.node.paths, directory)[-1].read_only:
+        mounts.make_read_only(directory, limit)         # util-linux before 2.27 passes over `ro` of a bind
 
 
 def _roll_back(job: Job, record: "Record", why: BaseException) -> None:
@@ -183,14 +186,6 @@ def _device_name(paths: "Paths", found: Map) -> str:
     """/dev/mapper/<name> where udev has made that link already: what people know from `df`; else /dev/dm-N."""
     link, device = f"{paths.dev}/mapper/{found.name}", f"{paths.dev}/{found.node}"
     return link if os.path.realpath(link) == os.path.realpath(device) and os.path.islink(link) else device
-
-
-def _told(error: BaseException) -> BaseException:
-    """An OSError of reading a device in words for an operator."""
-    if isinstance(error, OSError):
-        return NotTheVolume(f"{error.filename or 'the device'}: {error.strerror}. A device that cannot be read is never "
-                            "taken for blank")
-    return error
 
 
 # Unmount --------------------------------------------------------------------------------------------------------------

@@ -77,10 +77,18 @@ def _todo(job: Job, found: Map, seen: Found) -> str:
     """USE or MAKE, from what blkid saw and what is read where it saw nothing."""
     paths, unfinished, data = job.node.paths, False, None
     if not seen or seen.type == "xfs":
-        start, data = blockdev.look(paths, found.node, job.deadline.within(blockdev.PATIENCE))
+        start, data = _look(job, found)
         unfinished = filesystem.is_unfinished_xfs(start)
     return todo(seen, job.request.fs_type, unfinished=unfinished, began=state.mkfs_began(paths, job.wwid), data=data,
                 forbidden=why_not_format(job.request), volume=job.volume.name)
+
+
+def _look(job: Job, found: Map) -> tuple[bytes, int | None]:
+    try:
+        return blockdev.look(job.node.paths, found.node, job.deadline.within(blockdev.PATIENCE))
+    except OSError as error:
+        raise WillNotFormat(f"the device {found.name} of volume {job.volume.name} cannot be read ({error.strerror}), and "
+                            "what cannot be read is never taken for blank") from error
 
 
 def _make(job: Job, found: Map, again: bool) -> None:

@@ -10,7 +10,7 @@ Every step may be found done already. What an array that is away cannot confirm 
 import os
 
 from arrays import names
-from arrays.errors import Busy, NeverHappened, NotFound, PureError, Refused
+from arrays.errors import Busy, NotFound, PureError
 from flex import device, initiators, lately, log, state
 from flex.locks import volume_lock
 from flex.node import blockdev, multipath
@@ -77,18 +77,25 @@ def disconnect(node: "Node", record: "Record", *, patience: float | None = None)
     out now. `patience` (s) limits how long each array may take to answer.
     """
     try:
-        for array in _arrays(node, record, patience):
-            host, volume = _names(node, array, record)
-            if volume:
-                array.disconnect(host, volume)
-                break
-    except Refused as error:
-        raise OnlyDisconnectLeft(record.volume, record.host, str(error)) from error
+        failures = [error for array in _arrays(node, record, patience) if (error := _disconnect(node, array, record))]
     except PureError as error:
-        if record.array:
+        failures = [error]
+    if failures:
+        if record.array and failures[0].retry:
             lately.note(node.paths, f"array {record.array}")
-        raise OnlyDisconnectLeft(record.volume, record.host, str(error)) from error
+        raise OnlyDisconnectLeft(record.volume, record.host, str(failures[0])) from failures[0]
     step("disconnected")
+
+
+def _disconnect(node: "Node", array: "FlashArray", record: "Record") -> PureError | None:
+    """Disconnect on one array, if it has the volume; why that could not be done or found out, None when it was."""
+    try:
+        host, volume = _names(node, array, record)
+        if volume:
+            array.disconnect(host, volume)
+    except PureError as error:
+        return error
+    return None
 
 
 def is_lost(node: "Node", record: "Record") -> bool:
@@ -160,10 +167,8 @@ def finish_left_overs(node: "Node", deadline: Deadline) -> None:
 
 def is_left_over(record: "Record") -> bool:
     """Whether no call of kubelet's needs to come for a record any more."""
-    if record.stage == state.DISCONNECT_LEFT:
-        return True
     pod = pod_directory(record.mount_dir)
-    return record.stage in (state.CONNECTING, state.RELEASING) and bool(pod) and not os.path.isdir(pod)
+    return record.stage == state.DISCONNECT_LEFT or bool(pod) and not os.path.isdir(pod)
 
 
 def pod_directory(mount_dir: str) -> str:
@@ -178,7 +183,7 @@ def _finish(node: "Node", record: "Record") -> None:
             if state.load(node.paths, record.mount_dir) == record:
                 let_go(node, record, Deadline(RELEASE), patience=BRIEF)
                 log.info(f"finished what was left of {record.mount_dir}: volume {record.volume}")
-    except (Busy, NeverHappened, PureError) as error:
+    except (PureError, OSError) as error:
         log.info(f"still left of {record.mount_dir}: {error}")
 
 

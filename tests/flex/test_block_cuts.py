@@ -20,6 +20,8 @@ from tests.flex.blocks import GiB, block, bytes_of, check_given_back, check_moun
 
 SUCCESS = {"status": "Success"}
 
+pytestmark = pytest.mark.timeout(240)      # each cuts a call a dozen times; seconds, unless the machine is very busy
+
 
 @pytest.fixture(autouse=True)
 def quick(node: Any) -> None:
@@ -50,6 +52,8 @@ def killed_at(number: int, call: Callable[[], Any]) -> str:
                 os.kill(os.getpid(), signal.SIGKILL)
         command.at_step = at_step
         try:
+            os.closerange(3, writer)                # the arrays' and the node's sockets are not the driver's
+            os.closerange(writer + 1, 4096)
             call()
         finally:
             os._exit(0)

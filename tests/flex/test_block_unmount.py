@@ -326,6 +326,30 @@ def test_a_half_done_mount_of_a_pod_that_is_gone_is_cleared_by_a_later_call(flex
     check_mounted(node, array, pod / "pvc-2", "k8s-pvc-2")
 
 
+def test_what_is_left_over_is_told_by_stage_and_by_kubelets_directories(tmp_path: Path) -> None:
+    """A pod whose directory is gone asks for nothing any more, whatever was being done for it."""
+    here, gone = (str(tmp_path / "pods" / uid / "volumes/pure~flex/pvc-1") for uid in ("here", "gone"))
+    Path(here).mkdir(parents=True)
+    for stage in (state.CONNECTING, state.MOUNTED, state.RELEASING):
+        assert not detach.is_left_over(state.Record(here, stage=stage))
+        assert detach.is_left_over(state.Record(gone, stage=stage))
+        assert not detach.is_left_over(state.Record("/mnt/by-hand", stage=stage))
+    assert detach.is_left_over(state.Record(here, stage=state.DISCONNECT_LEFT))
+
+
+def test_without_a_record_one_array_that_is_away_does_not_keep_another_connected(flex: Any, node: Any, array: Any,
+                                                                                 sim: Any, place: Path) -> None:
+    """Nobody knows which array it was; the volume is disconnected where it is found, and the rest is said."""
+    away = sim.add_flash_array("fa0")
+    away.faults.add(reset=True)
+    state.remove(Paths(str(node.root)), str(place))
+    assert "only its disconnection" in failure(flex("unmount", place))
+    assert array.connections("k8s-pvc-1") == {} and node.maps == []
+    away.faults.clear()
+    assert flex("unmount", place) == SUCCESS
+    check_given_back(node, array)
+
+
 def machine_of(node: Any, flex: Any) -> Node:
     """What a call-out on the pretend node works on."""
     flex.install()
