@@ -116,14 +116,20 @@ def check(output: str) -> int:
 
 
 @pure.command()
+@click.argument("claim", required=False)
+@click.option("-n", "--namespace", default="default", show_default=True, help="Of CLAIM.")
 @click.option("--array", help="Only of this array, by its management address.")
 @_TABLE_OR_JSON
-def volumes(array: str | None, output: str) -> int:
-    """List the volumes and file systems made for this cluster, with their PVs and claims."""
-    from provisioner import survey
+def volumes(claim: str | None, namespace: str, array: str | None, output: str) -> int:
+    """List the volumes and file systems made for this cluster, or tell all about CLAIM's."""
+    from provisioner import admin_volume, survey
     from provisioner.inventory import Inventory
     from provisioner.table import rendered
     settings = _settings()
+    if claim:
+        row = admin_volume.detail(_kube(settings), _fleet(), settings.prefix, namespace, claim)
+        click.echo(rendered([row if output == "json" else survey.for_people(row)], output == "json", ""))
+        return 0
     answers = survey.each(_fleet(), survey.holdings(settings.prefix))
     inventory = Inventory.read(_kube(settings), settings.prefix)
     rows = [inventory.row(answer.entry.name, found) for answer in answers if array in (None, answer.entry.name)

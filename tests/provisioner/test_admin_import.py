@@ -107,6 +107,24 @@ def test_a_claims_name_is_checked() -> None:
                           imports.Existing("fa1", "block", "x", GiB), "k8s")
 
 
+def test_a_claims_volume_is_told_in_full(run: Run, cluster: Cluster, fa1: FlashArray, fb1: FlashBlade) -> None:
+    """AT-81: of that claim only, as its array shows it now."""
+    with cluster.provisioner():
+        cluster.claim("data")
+        cluster.claim("share", "pure-file", mode="ReadWriteMany")
+        cluster.bound("data")
+        cluster.bound("share")
+    fa1.add_host("host5")
+    fa1.connect("host5", cluster.volume())
+    row, = json.loads(run("volumes", "data", "-o", "json")[1])
+    assert (row["volume"], row["array"], row["hosts"], row["size"]) == (cluster.volume(), fa1.endpoint, "host5", 10 * GiB)
+    assert {"iops", "bandwidth", "usec_per_read", "usec_per_write"} <= set(row)
+    shared, = json.loads(run("volumes", "share", "-o", "json")[1])
+    assert shared["array"] == fb1.endpoint and shared["used"] == 0 and shared["export"].endswith(shared["volume"])
+    status, out, err = run("volumes", "other")
+    assert status == 1 and "other" in err and not out
+
+
 def test_orphans_are_destroyed_and_nothing_else(run: Run, cluster: Cluster, fa1: FlashArray) -> None:
     """AT-79: other clusters' and foreign volumes never; asked first; recoverable; one that a host has stays."""
     held = ORPHAN.replace("bf1c9108", "bf1c9109")
