@@ -91,9 +91,11 @@ class Product:
         """Run the uninstaller on every node, as the published chart's preStop hook does, and delete what was applied."""
         for pod in self.pods("app=pure-flex"):
             self._cluster.kubectl("-n", NAMESPACE, "exec", pod, "--", "/uninstaller")
-        self._cluster.kubectl("delete", "--ignore-not-found", "--wait=true", "--timeout=60s", "-f", "-",
-                              stdin=as_list([*manifests(IMAGE), secret(self._arrays)]))
+        # Workloads first: a provisioner that has lost its rights cannot give its lock up.
+        self._cluster.kubectl("-n", NAMESPACE, "delete", "daemonset,deployment", "--all", "--timeout=60s")
         self._cluster.kubectl("-n", NAMESPACE, "wait", "--for=delete", "pods", "--all", "--timeout=60s")
+        self._cluster.kubectl("delete", "--ignore-not-found", "--timeout=60s", "-f", "-",
+                              stdin=as_list([*manifests(IMAGE), secret(self._arrays)]))
 
     def pods(self, selector: str = "") -> list[str]:
         """Names of the product's pods, those that are ending left out."""

@@ -29,8 +29,9 @@ def leader(world: World) -> str:
 
 
 def new_leader(world: World, old: str, seconds: float) -> str:
-    """Wait until another pod leads."""
-    processes.wait(f"another leader than {old}", lambda: leader(world) not in ("", old), seconds)
+    """Wait until another pod leads, and one that there is: a lock may still name one that has gone."""
+    processes.wait(f"another leader than {old!r}", lambda: leader(world) != old
+                   and leader(world) in world.product.pods("app=pure-provisioner"), seconds)
     return leader(world)
 
 

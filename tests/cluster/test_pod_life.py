@@ -12,12 +12,15 @@ def test_pod_writes_to_a_volume_and_everything_is_released_afterwards(world: Wor
     storage = world.storage[node]
 
     world.run_in("writer", namespace, "date > /data/temp-data; sync")
-    (mount,) = storage.mounts
-    assert mount.fstype == "xfs" and mount.directory.endswith(f"/volumes/pure~flex/{pv['metadata']['name']}")
+    place = f"/volumes/pure~flex/{pv['metadata']['name']}"
+    (mount,) = [mount for mount in storage.mounts if mount.directory.endswith(place)]
+    assert mount.fstype == "xfs"
     assert list(world.arrays.volumes()[f"k8s-{pv['metadata']['name']}"]["connections"]) == [node]
 
     world.delete("pod", "writer", namespace)
     world.gone("pod", "writer", namespace)
-    processes.wait("the volume released", lambda: not storage.mounts and not storage.maps, 20)
-    assert world.arrays.volumes()[f"k8s-{pv['metadata']['name']}"]["connections"] == {}
+    processes.wait("the volume released", lambda: not [each for each in storage.maps if each.wwid == mount.wwid], 20)
+    assert not [each for each in storage.mounts if each.directory.endswith(place)]
+    processes.wait("the array's connection gone",
+                   lambda: not world.arrays.volumes()[f"k8s-{pv['metadata']['name']}"]["connections"], 20)
     assert storage.problems() == []

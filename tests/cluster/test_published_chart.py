@@ -21,8 +21,9 @@ def chart(world: World) -> Iterator[World]:
     world.apply(product.secret(world.arrays), *theirs)
     world.product.wait()
     yield world
-    world.cluster.kubectl("delete", "--ignore-not-found", "--timeout=60s", "-f", "-", stdin=product.as_list(theirs))
+    world.cluster.kubectl("-n", NAMESPACE, "delete", "daemonset,deployment", "--all", "--timeout=60s")
     world.cluster.kubectl("-n", NAMESPACE, "wait", "--for=delete", "pods", "--all", "--timeout=60s")
+    world.cluster.kubectl("delete", "--ignore-not-found", "--timeout=60s", "-f", "-", stdin=product.as_list(theirs))
     world.product.install()
 
 
