@@ -59,6 +59,11 @@ class Attempts:
                 if len(self._saved) > _SAVED:
                     self._saved.popitem(last=False)
 
+    def unsave(self, uid: str) -> None:
+        """The claim's PV is gone again."""
+        with self._lock:
+            self._saved.pop(uid, None)
+
     def saved(self, uid: str) -> bool:
         """Whether this process saved a PV for the claim."""
         return uid in self._saved

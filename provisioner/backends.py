@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from arrays.entries import Entry, FlashArrayEntry, FlashBladeEntry
 from arrays.errors import PureError
@@ -99,10 +100,11 @@ class Backends:
             if backend.volume_slots.limit != volumes:
                 backend.volume_slots = Slots(volumes)
 
-    def place(self, claim: Claim, volume: str, only: str = "") -> tuple[Backend, str]:
+    def place(self, claim: Claim, volume: str, only: str = "", refused: Mapping[str, str] = {}) -> tuple[Backend, str]:
         """Choose the array (and the replication pod on it, or "") for a volume and reserve its bytes there.
 
-        `only` is the one array that will do, for a copy. NoArrayFits with every refusal.
+        `only` is the one array that will do, for a copy; `refused` are arrays that said no a moment ago, and their
+        words. NoArrayFits with every refusal.
         """
         candidates = [backend for backend in self.of(claim.volume_class.backend) if only in ("", backend.name)]
         deadline = time.monotonic() + self._pace.first_measurement
@@ -111,7 +113,8 @@ class Backends:
                 backend.measured.wait(max(0.0, deadline - time.monotonic()))
             backend.refresh()
         with self._placing:                             # so that claims placed at once see each other
-            states = [backend.state() for backend in candidates]
+            states = [state if state.name not in refused else replace(state, problem=refused[state.name])
+                      for state in (backend.state() for backend in candidates)]
             chosen = choose_array(states, claim)
             backend = next(backend for backend in candidates if backend.name == chosen.name)
             pod = choose_pod(chosen.pods)

@@ -196,9 +196,12 @@ class Loop:
             self.volume_queue.add(("grow", uid))
 
     def _pv_changed(self, old: PvRecord | None, new: PvRecord | None) -> None:
-        if new is None:
-            self.volume_queue.forget(("pv", old.name if old else ""))
-        elif reclaim.duty(new, self._finalizers.allowed) is not Duty.NOTHING:
+        if new is None and old is not None:
+            self.volume_queue.forget(("pv", old.name))
+            self.attempts.unsave(old.claim_uid)
+            if (claim := self.claims.cache.get(old.claim_uid)) and not claim.bound:
+                self.claim_queue.add(claim.uid)         # somebody deleted it before it was bound
+        elif new is not None and reclaim.duty(new, self._finalizers.allowed) is not Duty.NOTHING:
             self.volume_queue.add(("pv", new.name))
 
     def _class_changed(self, old: ClassRecord | None, new: ClassRecord | None) -> None:

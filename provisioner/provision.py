@@ -217,14 +217,20 @@ class Provision:
         return False
 
     def _create(self, name: str, claim: Claim, attempt: Attempt, origin: Origin | None) -> tuple[Backend, Found]:
-        backend, pod = self._backends.place(claim, name, origin.array if origin else "")
-        found: Found | None = None
-        try:
-            with self._array(backend, attempt):
-                found = volumes.make(backend.store, name, claim, self._wishes(claim, pod, origin))
-        finally:
-            backend.settle(name, found is not None)
-        return backend, found
+        """Make the volume on the best array that does not refuse."""
+        refused: dict[str, str] = {}
+        while True:
+            backend, pod = self._backends.place(claim, name, origin.array if origin else "", refused)
+            found: Found | None = None
+            try:
+                with self._array(backend, attempt):
+                    found = volumes.make(backend.store, name, claim, self._wishes(claim, pod, origin))
+                return backend, found
+            except volumes.NotMade as error:
+                attempt.sent.discard(backend.name)
+                refused[backend.name] = str(error)
+            finally:
+                backend.settle(name, found is not None)
 
     def _adopt(self, backend: Backend, found: Found, claim: Claim, attempt: Attempt, origin: Origin | None) -> Found:
         log.info("claim=%s takes over volume=%s array=%s from an earlier attempt", claim.key, found.name, backend.name)

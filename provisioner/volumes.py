@@ -26,14 +26,27 @@ class InUse(PureError):
         return f"volume {self.volume} is still connected to {', '.join(self.hosts)}"
 
 
+class NotMade(PureError):
+    """An array refused to make a volume, and has none of that name: another array may be asked."""
+
+    retry = True
+
+    def __init__(self, refusal: Refused) -> None:
+        super().__init__(refusal)
+        self.refusal = refusal
+
+    def __str__(self) -> str:
+        return str(self.refusal)
+
+
 def make(store: Store, name: str, claim: Claim, wishes: Wishes) -> Found:
-    """Create the claim's volume, or take over the one that an interrupted attempt left."""
+    """Create the claim's volume, or take over the one that an interrupted attempt left. NotMade, or why not taken."""
     try:
         return store.create(name, claim, wishes)
-    except Refused:
+    except Refused as refusal:
         found = store.find(name)
         if found is None:
-            raise
+            raise NotMade(refusal) from None
     return adopt(store, found, claim, wishes)
 
 

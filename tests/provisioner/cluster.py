@@ -178,13 +178,13 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(directory: Path, **api: Any) -> Iterator[Cluster]:
+def cluster(directory: Path, binds: bool = True, **api: Any) -> Iterator[Cluster]:
     """FlashArrays fa1 (env=dev) and fa2 (env=prod), FlashBlade fb1, classes pure and pure-file, and a running binder."""
     with Simulator(directory / "arrays", sampling_interval=0) as sim, KubeApi(directory / "api", **api) as server:
         sim.add_flash_array("fa1", labels={"env": "dev", "rack": "22"})
         sim.add_flash_array("fa2", labels={"env": "prod"}, used=50 * 2**40)
         sim.add_flash_blade("fb1", labels={"env": "dev"})
-        with Binder(server, resync=0.2):
+        with Binder(server, resync=0.2) if binds else contextlib.nullcontext():
             server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "pure"}})
             found = Cluster(directory, server, sim)
             found.write_fleet()

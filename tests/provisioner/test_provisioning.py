@@ -1,5 +1,6 @@
 """From claim to bound PV: what is made, where, and what is said (checklist 1-23, AT-28 … AT-38, AT-42 … AT-46)."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from simulator.flasharray import FlashArray
 from simulator.flashblade import FlashBlade
 from simulator.kubernetes import Binder
-from tests.provisioner.cluster import CLAIMS, CLASSES, PVS, Cluster, cluster
+from tests.provisioner.cluster import CLAIMS, CLASSES, PVS, Cluster
+from tests.provisioner.cluster import cluster as running
 from tests.provisioner.waiting import until
 
 
@@ -147,6 +149,31 @@ def test_a_full_array_is_passed_over(cluster: Cluster, fa1: FlashArray) -> None:
         cluster.claim()
         cluster.bound()
     assert cluster.live()[cluster.volume()] == "fa2"
+
+
+def test_an_array_that_refuses_is_passed_over_in_the_same_attempt(cluster: Cluster, fa1: FlashArray) -> None:
+    """Its own limits are known to the array alone ("limit reached"); when all refuse, the event has each one's words."""
+    fa1.switches.volume_limit = 0
+    with cluster.provisioner():
+        cluster.claim()
+        cluster.bound()
+        assert cluster.live() == {cluster.volume(): "fa2"} and not cluster.api.events("data", "ProvisioningFailed")
+        cluster.claim("tied", selector={"matchLabels": {"env": "dev"}})
+        assert "refused to create volume" in cluster.event("ProvisioningFailed", "tied", "no array fits")["message"]
+        fa1.switches.volume_limit = None
+        cluster.bound("tied")
+
+
+def test_a_pv_deleted_before_it_was_bound_is_made_again(tmp_path: Path) -> None:
+    """The claim is still there and asks for one; the volume is the same."""
+    with running(tmp_path, binds=False) as cluster, cluster.provisioner(finalizers=False):
+        cluster.claim(annotations={"volume.beta.kubernetes.io/storage-provisioner": "pure-provisioner"})
+        first = until(lambda: cluster.api.get(PVS, cluster.pv_name()), "the PV")["metadata"]
+        cluster.api.delete(PVS, first["name"])
+        cluster.api.patch(PVS, first["name"], {"metadata": {"finalizers": []}})
+        until(lambda: (cluster.api.get(PVS, first["name"]) or {"metadata": first})["metadata"]["uid"] != first["uid"],
+              "another PV")
+    assert list(cluster.live()) == [cluster.volume()]
 
 
 def test_claims_at_once_spread_over_equal_arrays(cluster: Cluster, fa2: FlashArray) -> None:
@@ -326,9 +353,9 @@ def test_a_bound_claim_is_not_served(cluster: Cluster) -> None:
 # Versions, rights, cost
 
 @pytest.mark.parametrize("version", ["1.6", "1.11", "1.13", "1.23", "1.33"])
-def test_runs_on_old_and_new_clusters_without_configuration(tmp_path: Any, version: str) -> None:
+def test_runs_on_old_and_new_clusters_without_configuration(tmp_path: Path, version: str) -> None:
     """Point 63 and 44: with exactly the published chart's role."""
-    with cluster(tmp_path, version=version) as old, old.provisioner():
+    with running(tmp_path, version=version) as old, old.provisioner():
         old.claim()
         pv = old.bound()
         old.delete_claim()
