@@ -4,7 +4,6 @@ An administrator may have made the host, under any name: the initiator decides, 
 """
 
 from arrays import names
-from arrays.errors import NotFound
 from flex.node import fc, iscsi
 
 TYPE_CHECKING = False
@@ -24,12 +23,3 @@ def ensure_host(array: "FlashArray", node: "Node") -> "Host":
     known = of_node(node)
     chosen = {"wwns": known} if node.settings.san_type == "FC" else {"iqns": known}
     return array.ensure_host(names.host_name(node.name), **chosen)
-
-
-def find_host(array: "FlashArray", node: "Node") -> "Host":
-    """This node's host on an array; NotFound when there is none."""
-    known = of_node(node)
-    found = array.find_host(known)
-    if found is None:
-        raise NotFound(f"FlashArray {array.name}", f"host with the initiator {', '.join(known)}")
-    return found

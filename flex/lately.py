@@ -32,14 +32,6 @@ def note(paths: "Paths", what: str) -> None:
         log.info(f"cannot note that {what} failed: {error}")
 
 
-def forget(paths: "Paths", what: str) -> None:
-    """It works again."""
-    try:
-        os.unlink(_file(paths, what))
-    except OSError:
-        pass
-
-
 def _file(paths: "Paths", what: str) -> str:
     likeness = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in what)[:120]
     return f"{paths.lock_dir}/failed.{likeness}.{crc32(what.encode()):08x}"

@@ -166,6 +166,7 @@ def test_raw_data_that_blkid_calls_nothing_is_never_formatted(flex: Any, node: A
 
 def test_a_device_that_cannot_be_read_is_never_taken_for_blank(flex: Any, node: Any, array: Any, pod: Path) -> None:
     """blkid exits 2 for it, as for a blank one."""
+    node.settings.polling_interval = 10 ** 6            # multipathd has not noticed yet
     node.faults.io_error = {wwid(array)}
     assert "cannot be read" in failure(flex("mount", pod / "pvc-1", block()))
     assert ran(node, "mkfs.xfs") == []
