@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench bundle image cluster cluster-up cluster-down clean
+.PHONY: help venv demo test lint bench bundle image chart lab cluster cluster-up cluster-down clean
 
 help:   ## list what there is to make
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,12 @@ bundle: venv   ## the driver for nodes, into dist/, and its tests in bare roots
 
 image: bundle   ## the container image, into dist/pure-flex-image.tar
 	@$(BIN)/python -m daemonset.image
+
+chart: venv   ## the Helm chart against install.sh's renderer, by real helm
+	@$(BIN)/python -m pytest -q tests/charts
+
+lab: venv   ## the driver on a stock Debian kernel in QEMU: LIO, open-iscsi, multipathd, NFS, FCoE
+	@$(BIN)/python -m tests.lab
 
 cluster: image   ## real Kubernetes: two nodes in namespaces, real kubelets, our image
 	@$(BIN)/python -m pytest -q tests/cluster
