@@ -7,14 +7,18 @@ import json
 import sys
 import time
 
+import os_brick
 from os_brick.initiator.connectors import iscsi
 from os_brick.privileged import default
+from oslo_concurrency import lockutils
 from oslo_config import cfg
 
 
 def main() -> None:
     """Serve until the input ends."""
+    lockutils.set_defaults("/run/lock")
     cfg.CONF([], project="lab")
+    os_brick.setup(cfg.CONF)
     default.set_client_mode(False)           # run privileged functions here: we are root
     connector = iscsi.ISCSIConnector(None, use_multipath=True, device_scan_attempts=5)
     print(json.dumps({"ready": True}), flush=True)
