@@ -51,10 +51,6 @@ class Paths:
         return self.root + "/sys/class/scsi_host"
 
     @property
-    def scsi_devices(self) -> str:
-        return self.root + "/sys/class/scsi_device"
-
-    @property
     def iscsi_sessions(self) -> str:
         return self.root + "/sys/class/iscsi_session"
 

@@ -74,12 +74,6 @@ def records(paths: "Paths") -> list[Record]:
     return [record for record in found if record is not None]
 
 
-def others(paths: "Paths", record: Record) -> list[Record]:
-    """Records of other directories that stand for the same volume of the same array."""
-    return [other for other in records(paths) if other.volume == record.volume and other.array == record.array
-            and other.mount_dir != record.mount_dir]
-
-
 # Marks -----------------------------------------------------------------------------------------------------------------
 
 def begin_mkfs(paths: "Paths", wwid: str) -> None:

@@ -94,11 +94,6 @@ def _number(paths: "Paths", source: str) -> str:
     return f"{os.major(number)}:{os.minor(number)}" if number else ""
 
 
-def of_device(paths: "Paths", device: str) -> list[Mount]:
-    """Everywhere that the block device "major:minor" is mounted."""
-    return [mount for mount in table(paths) if mount.device == device]
-
-
 def resolved(directory: str) -> str:
     """The directory as mountinfo has it, when /var/lib/kubelet is a link. The last element is not looked at."""
     parent, name = os.path.split(os.path.normpath("/" + directory.lstrip("/")))

@@ -57,10 +57,6 @@ def test_a_directory_that_only_begins_alike_is_another(paths: Paths) -> None:
     assert [mount.source for mount in mounts.at(paths, "/pods/u/pvc-1\\x")] == ["a source"]
 
 
-def test_everywhere_a_device_is_mounted(paths: Paths) -> None:
-    assert [mount.mount_dir for mount in mounts.of_device(paths, "253:0")] == ["/pods/u/pvc-1", "/pods/v/pvc-1"]
-
-
 def test_a_kubelet_folder_behind_a_link_is_found(tmp_path: Path) -> None:
     """/var/lib/kubelet may be a link to a larger disk; mountinfo has the place it leads to."""
     (tmp_path / "disk").mkdir()

@@ -69,8 +69,8 @@ def test_the_same_pv_of_two_pods_has_two_records(paths: Paths) -> None:
     other = RECORD.but(mount_dir=DIRECTORY.replace("uid-1", "uid-2"))
     state.save(paths, RECORD)
     state.save(paths, other)
-    assert state.others(paths, RECORD) == [other]
-    assert state.others(paths, other) == [RECORD]
+    assert state.load(paths, DIRECTORY) == RECORD
+    assert state.load(paths, other.mount_dir) == other
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"stage": "mounted"}', '{"mount_dir": 1}', "\0" * 40, "\udcff"])
