@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from arrays import __version__
 from flex import cli, settings, verbs
 
 TYPE_CHECKING = False
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flex.doctor import Finding
-
-VERSION_OF = "pure-flex"        # the distribution whose version this is
-
 
 def main(words: list[str], executable: str) -> int:
     """Serve one command line of a person; the exit status is click's: 0, 1 for findings, 2 for a wrong command line."""
@@ -29,15 +27,6 @@ def main(words: list[str], executable: str) -> int:
     return status if isinstance(status, int) else 1
 
 
-def version() -> str:
-    """The installed version; the bundle, which has no metadata, carries it in a module of its own."""
-    from importlib import metadata
-    try:
-        return metadata.version(VERSION_OF)
-    except metadata.PackageNotFoundError:
-        return "unknown"
-
-
 def _group(executable: str) -> click.Group:
     group = click.Group(
         "flex", help="FlexVolume driver for Pure Storage FlashArray and FlashBlade. kubelet runs it; each of its calls "
@@ -46,7 +35,7 @@ def _group(executable: str) -> click.Group:
     for verb in verbs.TABLE.values():
         group.add_command(_command(verb, executable))
     group.add_command(_doctor(executable))
-    group.add_command(click.Command("version", callback=lambda: click.echo(f"flex {version()}"),
+    group.add_command(click.Command("version", callback=lambda: click.echo(f"flex {__version__}"),
                                     help="Print the driver's version."))
     group.add_command(_help(group))
     group.params.append(click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False,
@@ -105,5 +94,5 @@ def _help(group: click.Group) -> click.Command:
 
 def _print_version(context: click.Context, parameter: click.Parameter, given: bool) -> None:
     if given:
-        click.echo(f"flex {version()}")
+        click.echo(f"flex {__version__}")
         context.exit()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from arrays import __version__
 from flex import people, verbs
 from flex.node import command
 from tests.flex.driver import Driver
@@ -35,8 +36,7 @@ def test_help_has_several_names(words: list[str]) -> None:
 
 @pytest.mark.parametrize("words", [["version"], ["--version"]])
 def test_the_version_is_told(words: list[str]) -> None:
-    assert typed(*words).output == f"flex {people.version()}\n"
-    assert people.version()[0].isdigit()
+    assert typed(*words).output == f"flex {__version__}\n"
 
 
 @pytest.mark.parametrize("words, complaint", [
