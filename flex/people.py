@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from flex.doctor import Finding
 
+
 def main(words: list[str], executable: str) -> int:
     """Serve one command line of a person; the exit status is click's: 0, 1 for findings, 2 for a wrong command line."""
     try:
