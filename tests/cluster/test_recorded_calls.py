@@ -98,7 +98,8 @@ def objects(namespace: str, driver: str) -> list[Object]:
     name = f"recorded-{namespace}"
     made: dict[str, Any] = {
         "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "recorded",
-        "persistentVolumeReclaimPolicy": "Retain", "claimRef": {"namespace": namespace, "name": "data"},
+        "persistentVolumeReclaimPolicy": "Retain",
+        "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": "data"},
         "flexVolume": {"driver": driver, "fsType": "xfs", "options": {"volume": "k8s-x", "mountOptions": "a<b&c,ü",
                                                                       "zero": ""}}}
     return [manifests.storage_class("recorded") | {"provisioner": "example.org/nobody"},

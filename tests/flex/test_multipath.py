@@ -7,7 +7,7 @@ import pytest
 
 from arrays.errors import Busy, NeverHappened
 from flex import device
-from flex.node import multipath, scsi
+from flex.node import blockdev, multipath, scsi
 from flex.paths import Paths
 from flex.trouble import NodeLacks, NotTheVolume
 from flex.wait import Deadline, wait_for
@@ -43,9 +43,9 @@ def test_a_map_is_made_in_every_mode_without_changing_the_configuration(paths: P
                                                                         mode: str) -> None:
     node.settings.find_multipaths = mode
     wwid = scanned(paths, array)
-    found = multipath.add(paths, wwid, 10)
+    found = multipath.add(paths, wwid, ["sdb", "sdc"], 10)
     assert (found.wwid, found.node, found.number) == (wwid, "dm-0", "253:0")
-    assert multipath.add(paths, wwid, 10) == found
+    assert multipath.add(paths, wwid, ["sdb", "sdc"], 10) == found
 
 
 @pytest.mark.parametrize("called", ["friendly", "alias", "wwid"])
@@ -54,7 +54,7 @@ def test_a_map_is_found_by_wwid_whatever_its_name(paths: Paths, node: Any, array
     node.settings.user_friendly_names = called == "friendly"
     node.settings.aliases = {wwid_of(array): "my-data"} if called == "alias" else {}
     wwid = scanned(paths, array)
-    found = multipath.add(paths, wwid, 10)
+    found = multipath.add(paths, wwid, ["sdb", "sdc"], 10)
     assert found.name == {"friendly": "mpatha", "alias": "my-data", "wwid": wwid}[called]
     multipath.remove(paths, found, 10)
     assert multipath.find(paths, wwid) is None and node.maps == []
@@ -62,7 +62,7 @@ def test_a_map_is_found_by_wwid_whatever_its_name(paths: Paths, node: Any, array
 
 def test_a_fresh_path_is_asked_for_until_multipathd_has_seen_it(paths: Paths, node: Any, array: Any) -> None:
     node.faults.map_fails, node.faults.map_timeout = 3, 1
-    assert multipath.add(paths, scanned(paths, array), 10).node == "dm-0"
+    assert multipath.add(paths, scanned(paths, array), ["sdb", "sdc"], 10).node == "dm-0"
 
 
 def test_older_multipathd_is_asked_through_its_command(paths: Paths, node: Any, array: Any,
@@ -72,7 +72,7 @@ def test_older_multipathd_is_asked_through_its_command(paths: Paths, node: Any, 
     node.faults.map_fails = 2
     wwid = scanned(paths, array)
     monkeypatch.setattr(Paths, "multipathd_socket", "\0nobody-listens-here")
-    assert multipath.add(paths, wwid, 10).wwid == wwid
+    assert multipath.add(paths, wwid, ["sdb", "sdc"], 10).wwid == wwid
     assert ("multipathd", "add", "map", wwid) in [command.argv for command in node.commands]
 
 
@@ -90,31 +90,67 @@ def test_a_node_without_multipathd_says_what_to_do(paths: Paths, node: Any, arra
         monkeypatch.setenv("PATH", str(node.bin))
     monkeypatch.setattr(Paths, "multipathd_socket", "\0nobody-listens-here")
     with pytest.raises(NodeLacks, match=words):
-        multipath.add(paths, wwid, 5)
+        multipath.add(paths, wwid, ["sdb", "sdc"], 5)
 
 
 def test_a_blacklisted_volume_is_named_and_the_file_to_change(paths: Paths, node: Any, array: Any) -> None:
     node.settings.blacklist = {wwid_of(array)}
     with pytest.raises(NodeLacks, match="blacklist in /etc/multipath.conf"):
-        multipath.add(paths, scanned(paths, array), 0.3)
+        multipath.add(paths, scanned(paths, array), ["sdb", "sdc"], 0.3)
+
+
+def test_a_path_that_multipathd_has_not_seen_yet_is_no_blacklisted_one(paths: Paths, node: Any, array: Any,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a node that is very busy udev's events come late: seen on a real one."""
+    wwid = scanned(paths, array)
+    answers = {"show devices": "available block devices:\n    sdb devnode whitelisted, unmonitored\n"}
+    monkeypatch.setattr(multipath, "ask", lambda paths, request, timeout=0: answers.get(request, "fail"))
+    with pytest.raises(NeverHappened, match="has not taken in sdb: it is busy, or"):
+        multipath.add(paths, wwid, ["sdb", "sdc"], 0.3)
+
+
+def test_multipathd_is_not_pestered(paths: Paths, node: Any, array: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request makes it look at all of its paths; twenty call-outs that ask at once kept a real one from its work."""
+    wwid = scanned(paths, array)
+    asked = []
+    monkeypatch.setattr(multipath, "ask", lambda paths, request, timeout=0: asked.append(request) or "fail")
+    with pytest.raises(NeverHappened):
+        multipath.add(paths, wwid, ["sdb", "sdc"], 1.0)
+    assert 3 < asked.count(f"add map {wwid}") < 15
+
+
+def test_multipathd_is_asked_at_once_when_udev_has_dealt_with_a_path(
+        paths: Paths, node: Any, array: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    wwid = scanned(paths, array)
+    monkeypatch.setattr(multipath, "FIRST_PAUSE", 50.0)
+    monkeypatch.setattr(multipath, "LONGEST_PAUSE", 50.0)
+    node.faults.map_fails = 1
+    name = scsi.of_wwid(paths, wwid)[0].name
+    asking = multipath._Asking(paths, wwid, [name])
+    assert asking.look() is None and asking.look() is None
+    wait_for(lambda: wwid in multipath.ask(paths, 'show paths raw format "%w"'), "multipathd to see the path", 10)
+    database = Path(paths.at(f"/run/udev/data/b{blockdev.number_of(paths, name)}"))
+    database.parent.mkdir(parents=True)
+    database.write_text("S:disk/by-id/scsi-x\n")
+    wait_for(asking.look, "the map", 10)
 
 
 def test_a_map_that_never_comes_says_what_multipathd_said(paths: Paths, node: Any, array: Any) -> None:
     node.faults.map_never = True
     with pytest.raises(NeverHappened, match="multipathd says 'fail'"):
-        multipath.add(paths, scanned(paths, array), 0.3)
+        multipath.add(paths, scanned(paths, array), ["sdb", "sdc"], 0.3)
 
 
 def test_a_map_that_udev_still_holds_is_removed_when_it_lets_go(paths: Paths, node: Any, array: Any) -> None:
     """node-attach.md, fact 10: "map in use" right after use means little."""
-    found = multipath.add(paths, scanned(paths, array), 10)
+    found = multipath.add(paths, scanned(paths, array), ["sdb", "sdc"], 10)
     node.faults.map_in_use = 4
     multipath.remove(paths, found, 10)
     assert node.maps == []
 
 
 def test_a_map_in_use_stays_and_its_users_are_named(paths: Paths, node: Any, array: Any) -> None:
-    found = multipath.add(paths, scanned(paths, array), 10)
+    found = multipath.add(paths, scanned(paths, array), ["sdb", "sdc"], 10)
     holder = Path(f"{paths.sys_block}/dm-0/holders/dm-9")
     holder.mkdir()
     node.faults.map_in_use = 10 ** 6
@@ -126,7 +162,7 @@ def test_a_map_in_use_stays_and_its_users_are_named(paths: Paths, node: Any, arr
 def test_a_map_that_stands_on_another_volume_is_refused(paths: Paths, node: Any, array: Any) -> None:
     """node-attach.md 2.7: a LUN reused under an old device; the next write would be to somebody else's data."""
     wwid = scanned(paths, array)
-    found = multipath.add(paths, wwid, 10)
+    found = multipath.add(paths, wwid, ["sdb", "sdc"], 10)
     path, _ = scsi.of_wwid(paths, wwid)
     (Path(path.directory) / "wwid").write_text(f"naa.624a9370{'0' * 24}\n")
     with pytest.raises(NotTheVolume, match=f"{path.name}.*a LUN was reused"):
@@ -135,7 +171,7 @@ def test_a_map_that_stands_on_another_volume_is_refused(paths: Paths, node: Any,
 
 def test_whether_a_path_carries_io_is_multipathds_to_say(paths: Paths, node: Any, array: Any) -> None:
     wwid = scanned(paths, array)
-    multipath.add(paths, wwid, 10)
+    multipath.add(paths, wwid, ["sdb", "sdc"], 10)
     assert multipath.has_usable_path(paths, wwid)
     node.settings.no_path_retry = "queue"
     assert not multipath.is_queueing(paths, wwid)       # it was made before that setting
@@ -171,7 +207,8 @@ def test_show_paths_is_read_with_and_without_a_header() -> None:
 def test_show_devices_tells_what_is_left_out() -> None:
     text = ("available block devices:\n    sda devnode whitelisted, monitored\n    sdb devnode blacklisted, unmonitored\n"
             "    sdc devnode whitelisted, unmonitored\n    dm-0 devnode blacklisted, unmonitored\n")
-    assert multipath.parse_unmonitored(text) == {"sdb", "sdc", "dm-0"}
+    assert multipath.parse_devices(text, "blacklisted") == {"sdb", "dm-0"}
+    assert multipath.parse_devices(text, "unmonitored") == {"sdb", "sdc", "dm-0"}
 
 
 def test_show_maps_tells_who_queues() -> None:
