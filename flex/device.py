@@ -24,7 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from flex.paths import Paths
 
-APPEAR = 30.0                   # seconds for a LUN to appear, and again for its map
+APPEAR = 30.0                   # seconds for a LUN to appear
+MAP = 70.0                      # seconds for its map: on a busy node udev is what takes long, and giving up makes it more
 STRAGGLERS = 2.0                # seconds further paths get when one is usable
 RESCAN, LONGEST_RESCAN = 0.1, 2.0       # seconds after which the kernel is asked again for what did not come, doubling
 SIZE = 10.0                     # seconds for all paths to show a new size, and for the map to take it
@@ -40,8 +41,9 @@ def make(paths: "Paths", wwid: str, size: int, lun: int, nexuses: Sequence[Nexus
     """The multipath device of a connected volume: every path of it is this volume, and it has the array's size."""
     found_paths = find_paths(paths, nexuses, lun, wwid, deadline)
     step("paths found")
-    found = multipath.add(paths, wwid, deadline.within(APPEAR))
-    _await_paths(paths, found, [path.name for path in found_paths], deadline)
+    by_name = [path.name for path in found_paths]
+    found = multipath.add(paths, wwid, by_name, deadline.within(MAP))
+    _await_paths(paths, found, by_name, deadline)
     multipath.check_slaves(paths, found)
     wait_for(lambda: multipath.has_usable_path(paths, wwid), f"a usable path of {found.name}", deadline.within(CHECKED))
     step("map made")

@@ -8,8 +8,11 @@ else: some versions exit 0 with "fail" or "timeout" (vdsm, os-brick).
 Maps are looked up by dm uuid, never by name: names may be friendly, or aliases. Commands about a map want its name.
 """
 
+import os
 import socket
 import struct
+import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from arrays.errors import Busy, CommandFailed, NeverHappened
@@ -20,6 +23,8 @@ from flex.trouble import NodeLacks, NotTheVolume
 from flex.wait import wait_for
 
 ANSWER = 10.0                   # seconds multipathd gets for one answer; it is busy while many paths come
+SURELY = 15.0                   # seconds after which it is looked up whether the configuration leaves a map out
+FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.03, 2.0, 1.3     # seconds between two requests for a map
 _LENGTH = struct.Struct("=Q")
 _LONGEST = 16 << 20
 _WORKS = frozenset({"active"})  # dm states of a path that carries I/O ("failed", "undef" do not)
@@ -118,44 +123,68 @@ def is_ok(answer: str) -> bool:
 
 # Changing -------------------------------------------------------------------------------------------------------------
 
-def add(paths: Paths, wwid: str, timeout: float) -> Map:
-    """The map of a WWID of which at least one path is there; made if need be, whatever find_multipaths says.
+def add(paths: Paths, wwid: str, names: Sequence[str], timeout: float) -> Map:
+    """The map of a WWID of which the paths `names` ("sdb") are there; made if need be, whatever find_multipaths says.
 
-    `add map` says "fail" until multipathd has seen udev's event for the path, so it is asked until it says "ok".
+    `add map` says "fail" until multipathd has seen udev's event for a path, so it is asked again, more and more seldom:
+    each time it looks at all of its paths, and many call-outs that ask at once keep it from its work.
     """
-    said: list[str] = []
-
-    def look() -> Map | None:
-        there = find(paths, wwid)
-        if not there:
-            said[:] = [ask(paths, f"add map {wwid}")]
-        return there or (find(paths, wwid) if is_ok(said[-1]) else None)
+    asking = _Asking(paths, wwid, names)
+    what, patience = f"the multipath device of {wwid}", min(timeout, SURELY)
     try:
-        return wait_for(look, f"the multipath device of {wwid}", timeout, interval=0.03)
+        return wait_for(asking.look, what, patience, interval=FIRST_PAUSE)
+    except NeverHappened:
+        _check_blacklist(paths, wwid, names)
+    try:
+        return wait_for(asking.look, what, timeout - patience)
     except NeverHappened as error:
-        raise _no_map(paths, wwid, "".join(said[-1:]), error) from None
+        told = f"multipathd says {asking.said or 'nothing'!r}"
+        unseen = sorted(parse_devices(ask(paths, "show devices"), "unmonitored") & set(names))
+        if unseen:
+            told += f" and has not taken in {', '.join(unseen)}: it is busy, or its configuration leaves them out"
+        raise NeverHappened(f"{what} ({told}; look at `multipathd show config local`)", timeout) from error
 
 
-def _no_map(paths: Paths, wwid: str, said: str, error: NeverHappened) -> Exception:
-    """Why there is no map: multipathd can tell whether its configuration leaves these paths out."""
-    ours = {path.name for path in scsi.of_wwid(paths, wwid) if path.name}
-    left_out = parse_unmonitored(ask(paths, "show devices")) & ours
+class _Asking:
+    """Asks multipathd for one map until it is there."""
+
+    def __init__(self, paths: Paths, wwid: str, names: Sequence[str]) -> None:
+        self.paths, self.wwid, self.said = paths, wwid, ""
+        self._next, self._pause = 0.0, FIRST_PAUSE
+        self._udev = [paths.at(f"/run/udev/data/b{blockdev.number_of(paths, name)}") for name in names]
+
+    def look(self) -> Map | None:
+        there = find(self.paths, self.wwid)
+        if there or not self._is_time():
+            return there
+        self.said = ask(self.paths, f"add map {self.wwid}")
+        self._pause = min(self._pause * GROWTH, LONGEST_PAUSE)
+        self._next = time.monotonic() + self._pause
+        return find(self.paths, self.wwid) if is_ok(self.said) else None
+
+    def _is_time(self) -> bool:
+        if any(map(os.path.exists, self._udev)):        # udev has just dealt with a path: multipathd is the next to hear
+            self._udev, self._next, self._pause = [], 0.0, FIRST_PAUSE
+        return time.monotonic() >= self._next
+
+
+def _check_blacklist(paths: Paths, wwid: str, names: Sequence[str]) -> None:
+    """NodeLacks when multipathd's configuration says that it will never make this map."""
+    left_out = parse_devices(ask(paths, "show devices"), "blacklisted") & set(names)
     if left_out or wwid in ask(paths, "show blacklist"):
-        return NodeLacks(f"multipathd makes no multipath device of {wwid} ({', '.join(sorted(ours))}): a blacklist in "
-                         "/etc/multipath.conf leaves it out (`multipathd show blacklist`)")
-    return NeverHappened(f"{error.what} (multipathd says {said or 'nothing'!r}; look at its configuration with "
-                         "`multipathd show config local`)", error.timeout)
+        raise NodeLacks(f"multipathd makes no multipath device of {wwid} ({', '.join(names)}): a blacklist in "
+                        "/etc/multipath.conf leaves it out (`multipathd show blacklist`)")
 
 
-def parse_unmonitored(text: str) -> set[str]:
-    """The disks that multipathd leaves out, from `show devices`:
+def parse_devices(text: str, word: str) -> set[str]:
+    """The disks of which `show devices` says `word`. One that multipathd has not seen yet is whitelisted, unmonitored:
 
         available block devices:
             sda devnode whitelisted, monitored
             sdb devnode blacklisted, unmonitored
     """
-    lines = (line.split() for line in text.splitlines())
-    return {words[0] for words in lines if len(words) >= 3 and words[-1] == "unmonitored" and words[1] == "devnode"}
+    lines = (line.replace(",", " ").split() for line in text.splitlines())
+    return {words[0] for words in lines if len(words) > 2 and words[1] == "devnode" and word in words[2:]}
 
 
 def remove(paths: Paths, found: Map, timeout: float) -> None:

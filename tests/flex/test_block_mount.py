@@ -366,7 +366,7 @@ def test_a_scan_that_finds_nothing_is_repeated(flex: Any, node: Any, array: Any,
 def test_a_mount_that_fails_gives_everything_back(flex: Any, node: Any, array: Any, pod: Path, fault: str,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
     """kubelet may never come again for a pod whose mount failed."""
-    monkeypatch.setattr("flex.device.APPEAR", 0.5)
+    monkeypatch.setattr("flex.device.MAP", 0.5)
     if fault == "map":
         node.faults.map_never = True
     else:
