@@ -7,6 +7,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -27,6 +28,7 @@ def main(argv: list[str]) -> int:
         return stop()
     if argv[:1] == ["keep"]:
         os.environ["PURE_LAB_KEEP"], argv = "1", argv[1:]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("lab: told to end"))
     began = time.monotonic()
     image = build.image()
     dependencies.disk()

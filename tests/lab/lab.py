@@ -25,6 +25,7 @@ NFS_ADDRESS = "198.51.100.20"
 OTHERS_PORTALS = ("192.0.2.10:3260", "192.0.2.138:3260")     # of the bare target and somebody else's array
 PORTALS = ("192.0.2.11:3260", "192.0.2.139:3260")            # of the array under test, one on each fabric
 FABRIC_A = "192.0.2.0/25"
+PREFIX = "pure-flex-lab-"                    # and the process, so that a killed one's directory is known for what it is
 KEPT = build.CACHE / "kept"
 SCRATCH = 40 << 30                           # bytes of the arrays' disk; a sparse file
 
@@ -38,8 +39,9 @@ class Lab:
         tests); `extra`: further disks of the nodes, /dev/vdc and on.
         """
         image = build.image()
+        sweep()
         self.kept = kept
-        self.directory = KEPT if kept else Path(tempfile.mkdtemp(prefix="pure-flex-lab-"))
+        self.directory = KEPT if kept else Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         self.found = kept and KEPT.exists()
         self.directory.mkdir(exist_ok=True)
         names = [f"node{n}" for n in range(1, nodes + 1)]
@@ -118,6 +120,14 @@ class Lab:
             for name in ("console.log", "qemu.log"):
                 with contextlib.suppress(OSError):
                     shutil.copy(guest.directory / name, build.CACHE / f"last-{guest.name}-{name}")
+
+
+def sweep() -> None:
+    """Remove the directories of labs whose process was killed; their guests died with it."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        owner = directory.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def addresses(number: int) -> dict[str, list[str]]:
