@@ -131,7 +131,8 @@ class Elector:
             except Forbidden as error:
                 refusals.append(str(error))
                 continue
-            if lock is self._lease or record is not None or not self._endpoints.deprecated():
+            # beside a Lease only where it is customary or in use; without one it is all there is
+            if not locks or record is not None or not self._endpoints.deprecated():
                 locks.append(lock)
         if not locks:
             self._unserved.clear()

@@ -178,6 +178,14 @@ def test_with_the_published_charts_role_the_endpoints_lock_is_enough(api: KubeAp
     assert not lease(api) and '"holderIdentity": "one"' in endpoints(api)
 
 
+def test_with_the_published_charts_role_a_deprecated_lock_is_better_than_none(api: KubeApi) -> None:
+    """From 1.33 on the server warns of Endpoints; where Leases are forbidden they are taken all the same."""
+    one = candidate(api, "one", published_chart("pure"))
+    one._endpoints._kube.warned.add(f"/api/v1/namespaces/pure/endpoints/{NAME}")
+    with running(one):
+        assert one.leading.wait(PATIENCE) and one.kind() == "Endpoints"
+
+
 def test_before_1_14_there_are_no_leases() -> None:
     with KubeApi(version="1.11") as old:
         old.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "pure"}})
