@@ -21,6 +21,7 @@ def cli(context: click.Context, version: str) -> None:
 def up(version: str) -> None:
     """Start it, leave it running, and say how to use it."""
     began = time.monotonic()
+    cluster.reserve(0)
     made = cluster.Cluster(version)
     built = time.monotonic()
     made.up()
@@ -31,6 +32,7 @@ def up(version: str) -> None:
 @cli.command()
 def down() -> None:
     """Remove everything it made on this machine."""
+    cluster.reserve(0)
     cluster.down()
 
 

@@ -5,7 +5,9 @@ namespace, mounts by what /proc/self/mountinfo shows below WORK, namespaces, cgr
 """
 
 import contextlib
+import fcntl
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -21,6 +23,22 @@ WORK = Path("/var/tmp/pure-flex-cluster")
 PLACES = [Place(1), Place(2)]
 TOOLS = {"containerd": "containerd", "runc": "runc", "/usr/lib/cni/ptp": "containernetworking-plugins", "ip": "iproute2",
          "nsenter": "util-linux", "/bin/busybox": "busybox-static", "openssl": "openssl", "curl": "curl"}
+
+
+def reserve(seconds: float = 900.0) -> int:
+    """Wait until no other run of the tests has the cluster; it is ours until the descriptor is closed or we end."""
+    lock = os.open(f"{WORK}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def free() -> bool:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+    if not free():
+        print("another run has the cluster; waiting for its end …", flush=True)
+        processes.wait("the end of another run's cluster", free, seconds)
+    return lock
 
 
 class Cluster:

@@ -30,6 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def world() -> Iterator[World]:
     """Everything, installed and Ready; removed at the end, whatever happened."""
     assert os.geteuid() == 0, "a real Kubernetes needs root: network namespaces, mounts, cgroups"
+    reserved = clusters.reserve()
     cluster = Cluster(os.environ.get("K8S", ""))
     arrays, audit = Arrays(cluster.work), Audit(cluster.work)
     archives = product.images()
@@ -49,6 +50,7 @@ def world() -> Iterator[World]:
             assert each.problems() == [], "the pretend storage raised an alarm, or failed itself"
     finally:
         clusters.down()
+        os.close(reserved)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ Both execute the same recording driver through the same story: a first mount tha
 growth while it runs, its end.
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def test_stand_in_asks_what_the_real_kubelet_asks(world: World, namespace: str, 
     pretended, events = on_the_stand_in(namespace, tmp_path)
     assert real == pretended
     assert told == events
-    assert [call[0] for call in real] == ["init", "init", "mount", "mount", "expandfs", "unmount"]
+    assert [call[0] for call in real] == ["init", "mount", "mount", "expandfs", "unmount"]
 
 
 def on_the_real_kubelet(world: World, namespace: str) -> tuple[list[list[str]], str]:
@@ -88,9 +87,13 @@ def install(executable: Path) -> Path:
 
 
 def recorded(calls: Path, uid: str, root: str, folder: str) -> list[list[str]]:
-    """The calls without what cannot be equal: the pod's uid, kubelet's root, the driver's name."""
+    """The calls without what cannot be equal: the pod's uid, kubelet's root, the driver's name.
+
+    `init` is counted once: how often it comes depends on how many file events the real prober sees before it looks.
+    """
     text = calls.read_text().replace(uid, "UID").replace(root, "ROOT").replace(folder, "DRIVER")
-    return [re.split("\037", line)[:-1] for line in text.splitlines()]
+    found = [line.split("\037")[:-1] for line in text.splitlines()]
+    return found[:1] + [call for call in found[1:] if call != ["init"]]
 
 
 def objects(namespace: str, driver: str) -> list[Object]:
