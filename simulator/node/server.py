@@ -11,7 +11,6 @@ Answer: a line "STATUS BYTES_OF_STDOUT", then stdout and stderr; or "run", and t
 import contextlib
 import hashlib
 import os
-import select
 import socket
 import sys
 import threading
@@ -126,9 +125,9 @@ class Client:
 
     def killed(self) -> bool:
         """Whether the executable has died, or was killed."""
-        if not self._left and select.select([self._connection], [], [], 0)[0]:
-            with contextlib.suppress(OSError):
-                self._left = not self._connection.recv(1, socket.MSG_PEEK)
+        if not self._left:
+            with contextlib.suppress(OSError):          # nothing to read: it lives
+                self._left = not self._connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         return self._left
 
     def answer(self, status: int, out: str, err: str) -> None:
