@@ -315,7 +315,7 @@ now() { date +%s; }
 wait_for_nodes() {
     deadline=$(($(now) + TIMEOUT)) shown=
     while :; do
-        progress=$(kn get daemonset "$DAEMON" -o 'jsonpath={.metadata.generation}/{.status.observedGeneration}/{.status.desiredNumberScheduled}/{.status.updatedNumberScheduled}/{.status.numberReady}')
+        progress=$(kn get daemonset "$DAEMON" -o 'jsonpath={.metadata.generation}/{.status.observedGeneration}/{.status.desiredNumberScheduled}/{.status.updatedNumberScheduled}/{.status.numberReady}') || progress=      # the API may be away for a moment
         IFS=/ read -r generation observed desired updated ready <<END
 $progress
 END
