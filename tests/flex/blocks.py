@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from flex.wait import wait_for
 from tests.flex.driver import options
 
 GiB = 1 << 30
@@ -53,6 +54,13 @@ def records(node: Any) -> list[str]:
 def hurry(node: Any) -> None:
     """Let a pretend node's time go by faster still: udev and multipathd are most of what a call-out waits for."""
     node.settings.speed = 80
+
+
+def reboot(node: Any) -> None:
+    """Power off and on; the name of multipathd's socket is free once the thread that listened has noticed."""
+    node.power_off()
+    wait_for(lambda: f"@{node.root}/org" not in Path("/proc/net/unix").read_text(), "multipathd's socket to be gone", 10)
+    node.power_on()
 
 
 def check_given_back(node: Any, array: Any, volume: str = "k8s-pvc-1") -> None:

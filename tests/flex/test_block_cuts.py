@@ -16,7 +16,7 @@ import pytest
 
 from flex.node import command
 from flex.wait import wait_for
-from tests.flex.blocks import GiB, block, bytes_of, check_given_back, check_mounted, host_of, hurry, ran, records
+from tests.flex.blocks import GiB, block, bytes_of, check_given_back, check_mounted, host_of, hurry, ran, reboot, records
 
 SUCCESS = {"status": "Success"}
 
@@ -122,7 +122,7 @@ def test_a_first_login_killed_at_any_boundary_is_finished_by_the_repeat(flex: An
     steps = steps_of(lambda: flex("mount", pod / "pvc-1", block()))
     for number in range(steps.index("logged in") + 1):
         flex("unmount", pod / "pvc-1")
-        node.reboot()
+        reboot(node)
         shutil.rmtree(f"{node.root}/etc/iscsi/nodes")
         os.mkdir(f"{node.root}/etc/iscsi/nodes")
         step = killed_at(number, lambda: flex("mount", pod / "pvc-1", block()))

@@ -9,7 +9,7 @@ import pytest
 from flex import state
 from flex.paths import Paths
 from tests.flex.blocks import (
-    GiB, block, bytes_of, check_given_back, check_mounted, host_of, hurry, original, put_bytes, ran, wwid)
+    GiB, block, bytes_of, check_given_back, check_mounted, host_of, hurry, original, put_bytes, ran, reboot, wwid)
 
 SUCCESS = {"status": "Success"}
 
@@ -397,7 +397,7 @@ def test_after_a_reboot_the_mount_finds_its_volume_again(flex: Any, node: Any, a
     """Sessions, devices and mounts are gone; records, node records and the array's connection are not."""
     flex("mount", pod / "pvc-1", block())
     node.write(f"{pod}/pvc-1/hello", "world")
-    node.reboot()
+    reboot(node)
     assert flex("mount", pod / "pvc-1", block()) == SUCCESS
     assert node.read(f"{pod}/pvc-1/hello") == "world"
     check_mounted(node, array, pod / "pvc-1")
@@ -406,6 +406,6 @@ def test_after_a_reboot_the_mount_finds_its_volume_again(flex: Any, node: Any, a
 def test_after_a_reboot_the_unmount_of_a_pod_that_is_gone_gives_the_volume_back(flex: Any, node: Any, array: Any,
                                                                                 pod: Path) -> None:
     flex("mount", pod / "pvc-1", block())
-    node.reboot()
+    reboot(node)
     assert flex("unmount", pod / "pvc-1") == SUCCESS
     check_given_back(node, array)

@@ -12,7 +12,7 @@ from flex.node import mounts, multipath
 from flex.paths import Paths
 from flex.settings import Settings
 from flex.wait import Deadline, wait_for
-from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, hurry, ran, records, wwid
+from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, hurry, ran, reboot, records, wwid
 
 SUCCESS = {"status": "Success"}
 
@@ -77,7 +77,7 @@ def test_without_a_record_the_volume_is_found_from_the_mount_table(flex: Any, no
 def test_without_a_record_or_a_mount_nothing_is_done(flex: Any, node: Any, array: Any, place: Path) -> None:
     """After a reboot the array's connection is all that is left, and without a record nobody knows of it."""
     state.remove(Paths(str(node.root)), str(place))
-    node.reboot()
+    reboot(node)
     assert flex("unmount", place) == SUCCESS
 
 
