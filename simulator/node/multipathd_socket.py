@@ -24,6 +24,7 @@ class MultipathdSocket:
         self._machine, self._tools, self._started = machine, tools, started
         self._address = "\0" + machine.tree.root + SOCKET
         self._listener: socket.socket | None = None
+        self._accepting: threading.Thread | None = None
 
     def follow(self) -> None:
         """Listen or not, as settings.multipathd says, and be installed or not. Call with the machine's lock held."""
@@ -34,13 +35,16 @@ class MultipathdSocket:
             self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._listener.bind(self._address)
             self._listener.listen(64)
-            threading.Thread(target=self._accept, args=(self._listener,), name="multipathd", daemon=True).start()
+            self._accepting = threading.Thread(target=self._accept, args=(self._listener,), name="multipathd", daemon=True)
+            self._accepting.start()
             self._started()
         elif not wanted and self._listener is not None:
             with contextlib.suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             self._listener = None
+            if self._accepting is not None:
+                self._accepting.join(5.0)       # the name is free again only when accept() has returned
 
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):                # closed: multipathd was stopped
