@@ -78,7 +78,7 @@ def test_api_server_restart(world: World, namespace: str) -> None:
     """Claims made before and after a crash of the API server are served, each once."""
     claims = [f"c{number}" for number in range(20)]
     world.apply(*[manifests.claim(name, namespace) for name in claims[:10]])
-    world.cluster.restart_api()
+    world.restart_api()
     world.apply(*[manifests.claim(name, namespace) for name in claims[10:]])
     names = {f"k8s-{world.bound(name, namespace, 60)['metadata']['name']}" for name in claims}
     assert names <= set(world.arrays.alive()) and len(names) == len(claims)
@@ -97,7 +97,7 @@ def test_compaction_while_away(world: World, namespace: str) -> None:
         world.gone("pvc", "old", namespace)
         processes.wait("the binder's order", lambda: "volume.kubernetes.io/storage-provisioner" in
                        world.get("pvc", "new", namespace)["metadata"].get("annotations", {}), 20)
-        world.cluster.restart_api(lambda: compact(world))
+        world.restart_api(lambda: compact(world))
     finally:
         node.run("kill", "-CONT", pid)
     world.bound("new", namespace, 60)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +89,13 @@ class World:
         found = json.loads(self.cluster.kubectl("-n", namespace, "get", "events", "--field-selector",
                                                 f"involvedObject.name={name}", "-o", "json"))["items"]
         return sorted(found, key=lambda event: event["metadata"]["creationTimestamp"])
+
+    def restart_api(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Kill the API server and start it again. Until it has read the roles it forbids everything: that is not counted."""
+        self.cluster.restart_api(meanwhile)
+        processes.wait("the roles read", lambda: self.cluster.kubectl(
+            "auth", "can-i", "list", "pv", "--as=system:serviceaccount:pure-flex:pure", check=False).strip() == "yes", 30)
+        self.audit.forget()
 
     def flood(self, requests: list[Object]) -> dict[str, int]:
         """Send many requests to the API server at once, as admin; how many answers had which status."""
