@@ -21,7 +21,7 @@ demo: venv   ## claim to data on the simulator: two nodes, a moved pod, a dead n
 test: venv   ## unit and contract tests, with coverage
 	@sh tests/setup/host-tools.sh
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m coverage run -m pytest -q -n 2 tests
+	@$(BIN)/python -m coverage run -m pytest -q -n 4 tests
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report --skip-covered
 

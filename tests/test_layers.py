@@ -25,6 +25,7 @@ DOORS = {
     "purestorage": {"arrays/flasharray.py", "arrays/purestorage_session.py"},
     "kubernetes": {"provisioner/kube.py"},
 }
+PROCESSES = {"flex/node/command.py", "flex/node/aside.py"}
 
 
 # Starts the driver inside the bundle: part of what nodes run, not of the builder beside it.
@@ -36,18 +37,25 @@ def modules(room: str) -> list[Path]:
 
 
 @cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+def nodes(path: Path) -> list[ast.Import | ast.ImportFrom | ast.Attribute]:
+    """What a module imports and which attributes it names: all that the tests below look at."""
+    kinds = (ast.Import, ast.ImportFrom, ast.Attribute)
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
 
 
 def imports(path: Path) -> Iterator[str]:
     """Full dotted names of all that a module imports, wherever in it the import stands."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: write imports in full"
             yield node.module or ""
+
+
+@cache
+def attributes(path: Path) -> set[str]:
+    return {node.attr for node in nodes(path) if isinstance(node, ast.Attribute)}
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -73,8 +81,7 @@ def test_processes_begin_in_one_place(call: str) -> None:
     for room in ("arrays", "flex", "provisioner"):
         for path in modules(room):
             name = str(path.relative_to(ROOT))
-            used = any(isinstance(node, ast.Attribute) and node.attr == call for node in ast.walk(tree(path)))
-            assert not used or name in {"flex/node/command.py", "flex/node/aside.py"}, f"{name} uses os.{call}"
+            assert call not in attributes(path) or name in PROCESSES, f"{name} uses os.{call}"
 
 
 def test_environment_is_read_in_settings_only() -> None:
@@ -82,6 +89,5 @@ def test_environment_is_read_in_settings_only() -> None:
     for room in ("arrays", "flex", "provisioner", "daemonset"):
         for path in modules(room):
             name = str(path.relative_to(ROOT))
-            reads = any(isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
-                        for node in ast.walk(tree(path)))
+            reads = {"environ", "getenv"} & attributes(path)
             assert not reads or name in allowed, f"{name} reads the environment: that is settings.py's"

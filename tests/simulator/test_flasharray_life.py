@@ -351,5 +351,5 @@ class VolumeLife(RuleBasedStateMachine):
                                           for volume in self.model.values() for host, lun in volume.luns.items()}
 
 
-VolumeLife.TestCase.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
+VolumeLife.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestVolumeLife = VolumeLife.TestCase
