@@ -143,7 +143,7 @@ def fleet(node: "Node") -> Iterator[Finding]:
     limits = {"connect_timeout": REACH, "read_timeout": 2 * REACH}
     checks = [partial(_flash_array, node, FlashArray(entry, **limits)) for entry in known.flash_arrays]
     checks += [partial(_flash_blade, FlashBlade(entry, **limits), entry.nfs_endpoint) for entry in known.flash_blades]
-    for found in together(*checks) if checks else ():
+    for found in together(*checks):
         yield from found
     if not checks:
         yield Finding(PROBLEM, "pure.json", f"{node.settings.fleet_file} names no array")
@@ -169,19 +169,17 @@ def _portals(node: "Node", array: "FlashArray", ports: "Sequence[Port]") -> Iter
     """Each portal that may be used: its session, or whether it can be reached; then devices that should not be there."""
     target, portals = attach.iscsi_target(ports)
     sessions = {session.portal: session for session in iscsi.sessions(node.paths, target)}
-    for portal in iscsi.allowed(portals, node.settings.allowed_cidrs):
-        session = sessions.get(portal)
-        if session and session.logged_in:
-            luns = len(scsi.at_place(node.paths, session.nexus.place))
-            yield Finding(OK, array.name, f"portal {portal}: session {session.number}, {luns} LUNs")
-        elif session:
-            yield Finding(WARNING, array.name, f"portal {portal}: session {session.number} is down")
-        else:
-            yield _portal(array.name, portal)
+    used = iscsi.allowed(portals, node.settings.allowed_cidrs)
+    yield from together(*(partial(_portal, node, array.name, portal, sessions.get(portal)) for portal in used))
     yield from _stale(node, array, [session.nexus.place for session in sessions.values()])
 
 
-def _portal(name: str, portal: str) -> Finding:
+def _portal(node: "Node", name: str, portal: str, session: "iscsi.Session | None") -> Finding:
+    if session and session.logged_in:
+        luns = len(scsi.at_place(node.paths, session.nexus.place))
+        return Finding(OK, name, f"portal {portal}: session {session.number}, {luns} LUNs")
+    if session:
+        return Finding(WARNING, name, f"portal {portal}: session {session.number} is down")
     trouble = unreachable(*iscsi.split_portal(portal))
     if not trouble:
         return Finding(NOTE, name, f"portal {portal}: can be reached; the first mount logs in")

@@ -22,7 +22,8 @@ def together(*calls: "Callable[[], Any]") -> "list[Any]":
     threads = [Thread(target=run, args=(number,), daemon=True) for number in range(1, len(calls))]
     for thread in threads:
         thread.start()
-    run(0)
+    if calls:
+        run(0)
     for thread in threads:
         thread.join()
     for error in errors:
