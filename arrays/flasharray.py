@@ -7,13 +7,14 @@ threads. An answer can be lost after the array has acted, so every change may be
 from arrays import records
 from arrays.entries import FlashArrayEntry
 from arrays.hosts import Hosts
+from arrays.overview import Overview
 from arrays.records import Activity, Connection, Host, Identity, Pod, Port, Snapshot, Space, Volume
 from arrays.volumes import Volumes
 
 __all__ = ["Activity", "Connection", "FlashArray", "Host", "Identity", "Pod", "Port", "Snapshot", "Space", "Volume"]
 
 
-class FlashArray(Volumes, Hosts):
+class FlashArray(Volumes, Hosts, Overview):
     """A FlashArray of the fleet: FlashArray(entry). No I/O happens before the first call.
 
     Beside what each method says, every call may raise Unreachable (no usable answer) and TokenRefused.

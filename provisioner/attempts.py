@@ -25,6 +25,7 @@ class Attempt:
     began: float = field(default_factory=time.monotonic)
     tries: int = 0
     sent: set[str] = field(default_factory=set)
+    why: str = ""                               # what placement said of the array chosen
     made: Made | None = None                    # the volume is there; what is left is to save its PV
     pv: Raw = field(default_factory=dict)       # that PV
     told: bool = False                          # the event Provisioning was told

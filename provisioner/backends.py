@@ -17,7 +17,7 @@ from provisioner.backend import Backend, Pace, Slots, Timed, untimed
 from provisioner.block import BlockStore
 from provisioner.claims import Claim
 from provisioner.file import FileStore
-from provisioner.placement import choose_array, choose_pod, refusal
+from provisioner.placement import choose_array, choose_pod, reason, refusal
 from provisioner.stores import Store
 
 log = logging.getLogger(__name__)
@@ -100,8 +100,9 @@ class Backends:
             if backend.volume_slots.limit != volumes:
                 backend.volume_slots = Slots(volumes)
 
-    def place(self, claim: Claim, volume: str, only: str = "", refused: Mapping[str, str] = {}) -> tuple[Backend, str]:
-        """Choose the array (and the replication pod on it, or "") for a volume and reserve its bytes there.
+    def place(self, claim: Claim, volume: str, only: str = "",
+              refused: Mapping[str, str] = {}) -> tuple[Backend, str, str]:
+        """Choose the array (and the replication pod on it, or "") for a volume and reserve its bytes there; and say why.
 
         `only` is the one array that will do, for a copy; `refused` are arrays that said no a moment ago, and their
         words. NoArrayFits with every refusal.
@@ -122,7 +123,7 @@ class Backends:
         if log.isEnabledFor(logging.DEBUG):
             log.debug("placed claim=%s array=%s among=%s", claim.key, chosen.name, ",".join(
                 f"{state.name}:{state.used_percent:.1f}%" for state in states if not refusal(state, claim)))
-        return backend, pod
+        return backend, pod, reason(states, claim, chosen)
 
     def stop(self) -> None:
         for backend in self:

@@ -32,14 +32,16 @@ class Made:
 
 
 def persistent_volume(claim: Claim, made: Made, prefix: str, *, default_fs_type: str = "xfs",
-                      provisioner: str = wellknown.PROVISIONER, finalizer: bool = True) -> Raw:
-    """The PV to POST for `claim` and the volume `made` for it; `prefix` is namespace.pure."""
+                      provisioner: str = wellknown.PROVISIONER, finalizer: bool = True, why: str = "") -> Raw:
+    """The PV to POST for `claim` and the volume `made` for it; `prefix` is namespace.pure, `why` what placement said."""
     metadata: Raw = {
         "name": claim.pv_name,
         # On the first version already: without it the binder sets the PV to Failed when it is released.
         "annotations": {wellknown.PROVISIONED_BY: provisioner},
         "labels": valid_labels(made.labels),
     }
+    if why:
+        metadata["annotations"][wellknown.PLACEMENT] = why
     if finalizer and claim.volume_class.policy == "Delete":
         metadata["finalizers"] = [wellknown.FINALIZER]
     spec: Raw = {

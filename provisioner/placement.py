@@ -14,6 +14,7 @@ from provisioner.claims import Claim
 from provisioner.selectors import unmet, unmet_topology
 
 POD_LIMIT = 3000            # volumes in a replication pod
+_LONGEST_REASON = 500       # characters; it is kept with each PV
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,17 @@ def choose_array(arrays: Iterable[ArrayState], claim: Claim) -> ArrayState:
 def rank(array: ArrayState) -> tuple[float, int, str]:
     """What arrays are ordered by: the smallest is the best."""
     return round(array.used_percent, 1), array.volumes + array.uncounted, array.name
+
+
+def reason(arrays: Iterable[ArrayState], claim: Claim, chosen: ArrayState) -> str:
+    """Why a volume went where it went, a line for people: the rank of each that fits, the refusal of each other."""
+    candidates = [array for array in arrays if array.backend == claim.volume_class.backend]
+    said = {array.name: refusal(array, claim) for array in candidates}
+    fitting = sorted((array for array in candidates if not said[array.name]), key=rank)
+    shares = ", ".join(f"{array.name} {array.used_percent:.1f} %" for array in fitting)
+    refused = "".join(f"; not {name}: {why}" for name, why in sorted(said.items()) if why)
+    kind = "the only one that fits" if len(fitting) == 1 else f"the least full of {len(fitting)} that fit"
+    return f"{chosen.name} was {kind}: {shares}{refused}"[:_LONGEST_REASON]
 
 
 def choose_pod(pods: Mapping[str, int]) -> str:

@@ -179,7 +179,8 @@ class Provision:
             backend, found = self._create(name, claim, attempt, origin)
         made = volumes.made(backend.store, found, dict(backend.labels))
         attempt.pv = persistent_volume(claim, made, self._settings.prefix, default_fs_type=self._settings.fs_type,
-                                       provisioner=self._settings.provisioner, finalizer=self._finalizers())
+                                       provisioner=self._settings.provisioner, finalizer=self._finalizers(),
+                                       why=attempt.why)
         attempt.made = made
         self._strangers.discard(claim.uid)
         return made
@@ -220,7 +221,7 @@ class Provision:
         """Make the volume on the best array that does not refuse."""
         refused: dict[str, str] = {}
         while True:
-            backend, pod = self._backends.place(claim, name, origin.array if origin else "", refused)
+            backend, pod, attempt.why = self._backends.place(claim, name, origin.array if origin else "", refused)
             found: Found | None = None
             try:
                 with self._array(backend, attempt):

@@ -13,6 +13,7 @@ SNAPSHOT = "snapshot.beta.purestorage.com/name"                         # flex d
 
 # On a PV.
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+PLACEMENT = "purestorage.com/placement"                                 # why the volume is on its array, for people
 FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
 
 BLOCK = "block"             # FlashArray

@@ -3,6 +3,7 @@
 A rule grants verbs on resources, everywhere or in one namespace, for all names or some. The published chart's role is
 here (provisioner.md 2.4), because the provisioner must run with exactly that.
 """
+import json
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ def rule(resources: str, verbs: str, namespace: str = "", names: Iterable[str] =
 
 ADMIN = (rule("*", "*"),)
 
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"      # anybody may ask about himself
+
 
 def published_chart(namespace: str) -> tuple[Rule, ...]:
     """ClusterRole pure-provisioner-clusterrole and the Endpoints role of the published chart 2.5.2."""
@@ -58,6 +61,15 @@ class User:
     def may(self, verb: str, resource: str, namespace: str, name: str) -> bool:
         """RBAC's answer."""
         return any(rule_.allows(verb, resource, namespace, name) for rule_ in self.rules)
+
+
+def review(user: User, body: bytes) -> bytes:
+    """The answer to a SelfSubjectAccessReview: may the caller do this?"""
+    wanted = (json.loads(body).get("spec") or {}).get("resourceAttributes") or {}
+    may = user.may(wanted.get("verb", ""), wanted.get("resource", ""), wanted.get("namespace", ""),
+                   wanted.get("name", ""))
+    return json.dumps({"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
+                       "spec": {"resourceAttributes": wanted}, "status": {"allowed": may}}).encode()
 
 
 class Accounts:

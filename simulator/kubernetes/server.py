@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from simulator.kubernetes import discovery
-from simulator.kubernetes.access import Accounts, User
+from simulator.kubernetes.access import REVIEWS, Accounts, User, review
 from simulator.kubernetes.faults import Fault, Faults
 from simulator.kubernetes.lists import Lists
 from simulator.kubernetes.registry import Registry
@@ -73,7 +73,9 @@ class Server:
         try:
             caller = self._accounts.authenticate(request.headers.get("Authorization", ""))
             user = caller.name
-            if target is None:
+            if request.path == REVIEWS and request.method == "POST":
+                response = _answer(201, review(caller, await request.read()))
+            elif target is None:
                 response = _answer(200, discovery.answer(request.path, self._version))
             else:
                 fault = self._faults.hit(verb, target.resource.plural, target.name, user)

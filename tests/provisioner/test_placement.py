@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arrays.errors import NoArrayFits
-from provisioner.placement import ArrayState, choose_array, choose_pod, may_hold, rank, refusal
+from provisioner.placement import ArrayState, choose_array, choose_pod, may_hold, rank, reason, refusal
 from tests.provisioner.given import GiB, TiB, array, claim, volume_class
 
 DEV = {"env": "dev"}
@@ -98,3 +98,10 @@ def test_the_choice_fits_and_nothing_that_fits_is_better(states: list[ArrayState
         assert not fitting and set(error.refusals) == {state.name for state in states if state.backend == "block"}
     else:
         assert chosen in fitting and all(rank(chosen) <= rank(other) for other in fitting)
+
+
+def test_the_reason_tells_each_array_that_fits_and_each_refusal() -> None:
+    arrays = [array("fa1", used=2 * TiB), array("fa2"), array("fa3", problem="it is off"), array("fb", backend="file")]
+    wanted = claim()
+    assert reason(arrays, wanted, choose_array(arrays, wanted)) == (
+        "fa2 was the least full of 2 that fit: fa2 10.0 %, fa1 20.0 %; not fa3: it is off")

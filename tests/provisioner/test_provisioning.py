@@ -396,3 +396,11 @@ def test_no_secret_anywhere(cluster: Cluster, fa1: FlashArray, caplog: pytest.Lo
     everything = caplog.text + str(cluster.api.objects("events")) + str(cluster.api.objects(PVS))
     for array in cluster.sim.arrays:
         assert array.token not in everything
+
+
+def test_the_pv_keeps_why_it_is_where_it_is(cluster: Cluster, fa1: FlashArray) -> None:
+    """Events live for an hour, and people ask later."""
+    with cluster.provisioner():
+        cluster.claim()
+        why = cluster.bound()["metadata"]["annotations"]["purestorage.com/placement"]
+    assert why.startswith(f"{fa1.endpoint} was the least full of 2 that fit: ")

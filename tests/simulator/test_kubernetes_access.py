@@ -210,3 +210,14 @@ def test_managed_fields_make_lists_heavy() -> None:
     with KubeApi(managed_fields=True) as api, Client(api) as client:
         api.create(claim("c"))
         assert len(str(client.call("GET", CLAIMS)[1]["items"][0]["metadata"]["managedFields"])) > 700
+
+
+def test_anybody_may_ask_what_he_may_do(api: KubeApi) -> None:
+    """SelfSubjectAccessReview answers for the caller, whatever his role."""
+    user = api.add_user("shop", (access.rule("pods", "list", "shop"),))
+    with Client(api, user) as client:
+        def may(resource: str, namespace: str) -> bool:
+            wanted = {"verb": "list", "resource": resource, "namespace": namespace}
+            _, answer = client.call("POST", access.REVIEWS, {"spec": {"resourceAttributes": wanted}})
+            return bool(answer["status"]["allowed"])
+        assert [may("pods", "shop"), may("pods", ""), may("secrets", "shop")] == [True, False, False]
