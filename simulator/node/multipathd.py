@@ -42,6 +42,7 @@ class Multipathd:
         self.maps: dict[str, Map] = {}                    # "dm-0" -> map
         self.known: list[Path] = []                       # paths whose udev event multipathd has seen
         self.failed: set[Path] = set()                    # paths the checker has found faulty
+        self._missed = False                              # whether a path came while it did not run
         self.why_open: Callable[[Disk], str] = lambda disk: ""      # set by mounts: who uses a disk
         scsi.added.append(self._path_added)
         scsi.changed.append(self._path_changed)
@@ -65,7 +66,10 @@ class Multipathd:
         self._machine.later(self._machine.settings.udev_delay, lambda: self._path_event(path))
 
     def _path_event(self, path: Path) -> None:
-        if path.gone or not self.runs or path in self.known or not path.wwid.startswith("naa."):
+        if path.gone or path in self.known or not path.wwid.startswith("naa."):
+            return
+        if not self.runs:
+            self._missed = True
             return
         self.known.append(path)
         if existing := self.of_wwid(path.uuid):
@@ -75,6 +79,7 @@ class Multipathd:
 
     def start(self) -> None:
         """multipathd was started: it looks at all paths there are."""
+        self._missed = False
         for path in list(self.scsi.paths.values()):
             self._path_event(path)
 
@@ -178,6 +183,8 @@ class Multipathd:
         """The checker: paths that died or came back, as late as polling_interval."""
         if not self.runs:
             return
+        if self._missed:                                  # stopped and started between two looks at the settings
+            self.start()
         for path in self.known:
             if serves(path) == (path in self.failed):
                 self._machine.later(self._machine.settings.polling_interval, partial(self._checked, path))

@@ -157,6 +157,18 @@ def test_a_stopped_multipathd_keeps_maps_and_answers_nobody(bench: Bench) -> Non
     assert len(bench.map(other).paths) == 2
 
 
+def test_a_multipathd_that_is_started_again_looks_at_the_paths_there_are(bench: Bench) -> None:
+    bench.node.settings.multipathd = "stopped"
+    wwid = bench.volume("v1")
+    bench.login()
+    bench.scan("0 0 1")
+    until(lambda: len(bench.node.paths) == 2)
+    time.sleep(2 * bench.node.settings.udev_delay / bench.node.settings.speed)
+    bench.node.settings.multipathd = "running"
+    until(lambda: bench.run("multipathd", "add", "map", wwid).out == "ok\n")
+    assert len(bench.map(wwid).paths) == 2
+
+
 def test_faults_of_multipathd(bench: Bench) -> None:
     wwid = connected(bench)
     bench.node.faults.map_never = True
