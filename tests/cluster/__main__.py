@@ -5,7 +5,7 @@ import time
 
 import click
 
-from tests.cluster import cluster
+from tests.cluster import cluster, machine
 
 
 @click.group()
@@ -21,10 +21,11 @@ def cli(context: click.Context, version: str) -> None:
 def up(version: str) -> None:
     """Start it, leave it running, and say how to use it."""
     began = time.monotonic()
-    cluster.reserve(0)
-    made = cluster.Cluster(version)
-    built = time.monotonic()
-    made.up()
+    machine.prepare()
+    with cluster.reserved(0):
+        made = cluster.Cluster(version)
+        built = time.monotonic()
+        made.up()
     click.echo(f"components {built - began:.0f} s, both nodes Ready {time.monotonic() - built:.0f} s")
     click.echo(f"  {made.wrapper()} get nodes\n  make cluster-down")
 
@@ -32,8 +33,9 @@ def up(version: str) -> None:
 @cli.command()
 def down() -> None:
     """Remove everything it made on this machine."""
-    cluster.reserve(0)
-    cluster.down()
+    with cluster.reserved(0):
+        cluster.down()
+        cluster.assert_nothing_left()
 
 
 if __name__ == "__main__":

@@ -7,38 +7,35 @@ namespace, mounts by what /proc/self/mountinfo shows below WORK, namespaces, cgr
 import contextlib
 import fcntl
 import json
-import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from simulator.node import loops
-from tests.cluster import components, control_plane, images, namespaces, nodes, processes
+from tests.cluster import components, control_plane, images, machine, namespaces, nodes, processes, remains
 from tests.cluster.namespaces import CONTROL, Place, inside
 
 WORK = Path("/var/tmp/pure-flex-cluster")
 PLACES = [Place(1), Place(2)]
-TOOLS = {"containerd": "containerd", "runc": "runc", "/usr/lib/cni/ptp": "containernetworking-plugins", "ip": "iproute2",
-         "nsenter": "util-linux", "/bin/busybox": "busybox-static", "openssl": "openssl", "curl": "curl"}
 
 
-def reserve(seconds: float = 900.0) -> int:
-    """Wait until no other run of the tests has the cluster; it is ours until the descriptor is closed or we end."""
-    lock = os.open(f"{WORK}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def free() -> bool:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-    if not free():
-        print("another run has the cluster; waiting for its end …", flush=True)
-        processes.wait("the end of another run's cluster", free, seconds)
-    return lock
+@contextlib.contextmanager
+def reserved(seconds: float = 900.0) -> Iterator[None]:
+    """Wait until no other run of the tests has the cluster; it is ours until the end of the block, or of the process."""
+    with open(f"{WORK}.lock", "w", encoding="ascii") as lock:
+        def free() -> bool:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+        if not free():
+            print("another run has the cluster; waiting for its end …", flush=True)
+            processes.wait("the end of another run's cluster", free, seconds)
+        yield
 
 
 class Cluster:
@@ -58,7 +55,7 @@ class Cluster:
         `archives`: more images for the nodes; `options`: more flags by program; `before_nodes` runs when there is a
         network and a control plane, and no node yet.
         """
-        install_tools()
+        machine.prepare()
         down()
         self.work.mkdir(parents=True)
         self.work.chmod(0o755)
@@ -129,13 +126,12 @@ def down() -> None:
     shutil.rmtree(WORK, ignore_errors=True)
 
 
-def install_tools() -> None:
-    """Install what is missing with apt-get; without root there is no cluster."""
-    missing = {package for tool, package in TOOLS.items() if not shutil.which(tool)}
-    if missing:
-        print(f"installing {' '.join(sorted(missing))}", flush=True)
-        subprocess.run(["apt-get", "update", "-q"], check=True, capture_output=True)
-        subprocess.run(["apt-get", "install", "-qy", *sorted(missing)], check=True, capture_output=True)
+def assert_nothing_left() -> None:
+    """After `down`: no process, mount, namespace, cgroup, loop device or file of ours; what is killed may take a moment."""
+    try:
+        processes.wait("nothing of the cluster left", lambda: not remains.found(WORK), 20)
+    except RuntimeError:
+        raise AssertionError(f"left on the machine: {'; '.join(remains.found(WORK))}") from None
 
 
 def _unmount_below(folder: Path) -> None:

@@ -52,6 +52,9 @@ def kubernetes(version: str = "") -> Module:
 
 
 ETCD = Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"})
+# Kubernetes' end-to-end tests of storage, their runner, and the program in their pods.
+E2E = Module("e2e", {"e2e.test": ".", "ginkgo": "github.com/onsi/ginkgo/v2/ginkgo",
+                     "agnhost": "k8s.io/kubernetes/test/images/agnhost"})
 
 
 def binaries(*modules: Module) -> Path:
@@ -69,8 +72,9 @@ def binaries(*modules: Module) -> Path:
 
 def _build(go: str, module: Module, name: str, target: Path) -> None:
     part = target.with_suffix(".part")
-    subprocess.run([go, "build", "-trimpath", "-ldflags", module.flags, "-o", str(part), module.commands[name]],
-                   cwd=module.path, check=True, env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"})
+    build = ["test", "-c"] if name.endswith(".test") else ["build"]
+    subprocess.run([go, *build, "-trimpath", "-ldflags", module.flags, "-o", str(part), module.commands[name]],
+                   cwd=module.path, check=True, env={**os.environ, "CGO_ENABLED": "0"})
     part.rename(target)
 
 
@@ -83,7 +87,7 @@ def _key(modules: tuple[Module, ...]) -> str:
 
 def _pins(modules: tuple[Module, ...]) -> Iterator[Path]:
     for module in modules:
-        yield from (module.path / "go.mod", module.path / "go.sum")
+        yield from (module.path / "go.mod", module.path / "go.sum", *sorted(module.path.glob("*_test.go")))
 
 
 def _go() -> str:

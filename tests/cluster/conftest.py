@@ -7,16 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import cluster as clusters
-from tests.cluster import product
-from tests.cluster.arrays import Arrays
-from tests.cluster.audit import Audit
-from tests.cluster.cluster import Cluster
-from tests.cluster.pretend import Storage
+from tests.cluster.installed import installed
+from tests.cluster.machine import Lacking
 from tests.cluster.world import World
-
-# The controller manager's own limits (20 requests a second) would be all that a burst measures.
-UNLIMITED = ["--kube-api-qps=400", "--kube-api-burst=800"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,28 +22,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
     """Everything, installed and Ready; removed at the end, whatever happened."""
-    assert os.geteuid() == 0, "a real Kubernetes needs root: network namespaces, mounts, cgroups"
-    reserved = clusters.reserve()
-    cluster = Cluster(os.environ.get("K8S", ""))
-    arrays, audit = Arrays(cluster.work), Audit(cluster.work)
-    archives = product.images()
-    storage = {node.name: Storage(node, arrays) for node in cluster.nodes}
-
-    def before_nodes() -> None:
-        arrays.start()
-        for each in storage.values():
-            each.put_ca()
-
     try:
-        cluster.up(archives, {"kube-apiserver": audit.flags(), "kube-controller-manager": UNLIMITED}, before_nodes)
-        installed = product.Product(cluster, arrays)
-        installed.install()
-        yield World(cluster, arrays, audit, storage, installed)
-        for each in storage.values():
-            assert each.problems() == [], "the pretend storage raised an alarm, or failed itself"
-    finally:
-        clusters.down()
-        os.close(reserved)
+        with installed(os.environ.get("K8S", "")) as made:
+            yield made
+    except Lacking as lack:
+        pytest.exit(str(lack), returncode=2)
 
 
 @pytest.fixture

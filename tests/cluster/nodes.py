@@ -3,13 +3,15 @@
 Killing the node's first process is pulling its plug: every process in the namespace dies with it.
 """
 
+import errno
 import json
 import os
 import shlex
 import subprocess
+import time
 from pathlib import Path
 
-from tests.cluster import images, processes
+from tests.cluster import images, machine, processes
 from tests.cluster.namespaces import CONTROL_ADDRESS, Place, inside
 
 # Folders of the machine that each node has for itself.
@@ -171,7 +173,7 @@ class Node:
 
 def make_cgroups(place: Place) -> None:
     """kubelet's cgroupRoot must exist in every v1 controller; cpuset is inherited by hand. Nothing to do on v2."""
-    for controller in _controllers():
+    for controller in machine.controllers():
         folder = controller / place.namespace
         folder.mkdir(exist_ok=True)
         for name in ("cpuset.cpus", "cpuset.mems"):
@@ -181,13 +183,17 @@ def make_cgroups(place: Place) -> None:
 
 def remove_cgroups(place: Place) -> None:
     """Remove what `make_cgroups` and kubelet made, deepest first."""
-    for controller in _controllers():
+    for controller in machine.controllers():
         for folder, _, _ in os.walk(controller / place.namespace, topdown=False):
-            try:
-                os.rmdir(folder)
-            except OSError:
-                continue
+            _remove(Path(folder))
 
 
-def _controllers() -> list[Path]:
-    return [path for path in Path("/sys/fs/cgroup").iterdir() if path.is_dir() and (path / "cgroup.procs").exists()]
+def _remove(folder: Path) -> None:
+    """rmdir; for two seconds again while a process that was just killed is still in it."""
+    for _ in range(40):
+        try:
+            return folder.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                return
+        time.sleep(0.05)
