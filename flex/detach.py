@@ -7,7 +7,6 @@ is still there. Sessions stay: the next mount needs them, and a logout would tak
 Every step may be found done already. What an array that is away cannot confirm stays in the record and is finished later.
 """
 
-import os
 
 from arrays import names
 from arrays.errors import Busy, NotFound, PureError
@@ -161,20 +160,8 @@ def finish_left_overs(node: "Node", deadline: Deadline) -> None:
         if deadline.passed():
             return
         away = lately.failed(node.paths, f"array {record.array}", AWAY)
-        if record.backend == "block" and record.wwid and is_left_over(record) and not away:
+        if state.is_left_over(record) and not away:
             _finish(node, record)
-
-
-def is_left_over(record: "Record") -> bool:
-    """Whether no call of kubelet's needs to come for a record any more."""
-    pod = pod_directory(record.mount_dir)
-    return record.stage == state.DISCONNECT_LEFT or bool(pod) and not os.path.isdir(pod)
-
-
-def pod_directory(mount_dir: str) -> str:
-    """<root>/pods/<uid> of kubelet's <root>/pods/<uid>/volumes/pure~flex/<PV>; "" for any other directory."""
-    parts = mount_dir.split("/")
-    return "/".join(parts[:-3]) if len(parts) > 5 and parts[-3] == "volumes" and parts[-5] == "pods" else ""
 
 
 def _finish(node: "Node", record: "Record") -> None:
@@ -205,4 +192,4 @@ def let_go(node: "Node", record: "Record", deadline: Deadline, *, patience: floa
 
 def _is_a_pods(node: "Node", mount_dir: str) -> bool:
     """Whether kubelet will ask to unmount a directory: it looks like a pod's, or this node has a record of it."""
-    return bool(pod_directory(mount_dir)) or state.load(node.paths, mount_dir) is not None
+    return bool(state.pod_directory(mount_dir)) or state.load(node.paths, mount_dir) is not None

@@ -74,6 +74,18 @@ def records(paths: "Paths") -> list[Record]:
     return [record for record in found if record is not None]
 
 
+def is_left_over(record: Record) -> bool:
+    """Whether a record's volume may still be on this node or connected, and no call of kubelet's needs to come for it."""
+    pod = pod_directory(record.mount_dir)
+    return bool(record.wwid) and (record.stage == DISCONNECT_LEFT or bool(pod) and not os.path.isdir(pod))
+
+
+def pod_directory(mount_dir: str) -> str:
+    """<root>/pods/<uid> of kubelet's <root>/pods/<uid>/volumes/pure~flex/<PV>; "" for any other directory."""
+    parts = mount_dir.split("/")
+    return "/".join(parts[:-3]) if len(parts) > 5 and parts[-3] == "volumes" and parts[-5] == "pods" else ""
+
+
 # Marks -----------------------------------------------------------------------------------------------------------------
 
 def begin_mkfs(paths: "Paths", wwid: str) -> None:

@@ -153,12 +153,13 @@ def _begin(settings: "Settings", directory: str, options: str) -> "tuple[Node, M
 
 
 def _finish_left_overs(node: "Node") -> None:
-    """Try, once and briefly, to disconnect what an earlier unmount could not because its array was away.
+    """Try, once and briefly, what kubelet may never ask for again: an unmount that its array was away for (kubelet up to
+    1.7 does not repeat it), a mount or unmount that was cut and whose pod is gone.
 
-    kubelet up to 1.7 does not repeat that unmount. What fails here is no failure of the call that was asked for.
+    What fails here is no failure of the call that was asked for.
     """
     from flex import state
-    if any(record.stage == state.DISCONNECT_LEFT for record in state.records(node.paths)):
+    if any(map(state.is_left_over, state.records(node.paths))):
         from flex import detach
         from flex.wait import Deadline
         detach.finish_left_overs(node, Deadline(LEFT_OVERS))

@@ -321,7 +321,6 @@ def test_a_half_done_mount_of_a_pod_that_is_gone_is_cleared_by_a_later_call(flex
             flex("mount", gone, block())
     assert array.connections("k8s-pvc-1") and not gone.exists()
     assert flex("mount", pod / "pvc-2", block("pvc-2")) == SUCCESS
-    detach.finish_left_overs(machine_of(node, flex), Deadline(10))
     assert array.connections("k8s-pvc-1") == {} and [made.wwid for made in node.maps] == [wwid(array, "k8s-pvc-2")]
     check_mounted(node, array, pod / "pvc-2", "k8s-pvc-2")
 
@@ -331,10 +330,11 @@ def test_what_is_left_over_is_told_by_stage_and_by_kubelets_directories(tmp_path
     here, gone = (str(tmp_path / "pods" / uid / "volumes/pure~flex/pvc-1") for uid in ("here", "gone"))
     Path(here).mkdir(parents=True)
     for stage in (state.CONNECTING, state.MOUNTED, state.RELEASING):
-        assert not detach.is_left_over(state.Record(here, stage=stage))
-        assert detach.is_left_over(state.Record(gone, stage=stage))
-        assert not detach.is_left_over(state.Record("/mnt/by-hand", stage=stage))
-    assert detach.is_left_over(state.Record(here, stage=state.DISCONNECT_LEFT))
+        assert not state.is_left_over(state.Record(here, stage=stage, wwid="3624a93701"))
+        assert state.is_left_over(state.Record(gone, stage=stage, wwid="3624a93701"))
+        assert not state.is_left_over(state.Record("/mnt/by-hand", stage=stage, wwid="3624a93701"))
+    assert state.is_left_over(state.Record(here, stage=state.DISCONNECT_LEFT, wwid="3624a93701"))
+    assert not state.is_left_over(state.Record(gone, source="192.0.2.7:/k8s-pvc-1", stage=state.MOUNTED))
 
 
 def test_without_a_record_one_array_that_is_away_does_not_keep_another_connected(flex: Any, node: Any, array: Any,
