@@ -37,8 +37,10 @@ def free(node: "Node", array: "FlashArray", volume: str, host: str, deadline: "D
     """
     wait: _Wait | None = None
     while others := of_others(connections, host):
-        wait = wait or _Wait(node, volume, others)
+        begins, wait = wait is None, wait or _Wait(node, volume, others)
         wait.look(array)
+        if begins:
+            log.info(f"waiting: {wait.words(others)}")
         if wait.verdict() == TAKE:
             _take(array, volume, others, is_shared(connections, host), wait.waited)
             wait.forget()
@@ -48,6 +50,7 @@ def free(node: "Node", array: "FlashArray", volume: str, host: str, deadline: "D
         wait.pause(deadline)
         connections = array.connections(volume)
     if wait:
+        log.info(f"volume {volume} was let go after {wait.waited:.1f} s")
         wait.forget()
     return connections
 

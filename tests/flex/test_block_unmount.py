@@ -11,7 +11,7 @@ from flex.machine import Node
 from flex.node import mounts, multipath
 from flex.paths import Paths
 from flex.settings import Settings
-from flex.wait import Deadline, wait_for
+from flex.wait import wait_for
 from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, hurry, ran, reboot, records, wwid
 
 SUCCESS = {"status": "Success"}

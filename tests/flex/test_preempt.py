@@ -57,6 +57,9 @@ def test_the_new_node_waits_until_the_old_one_has_let_go_and_no_byte_is_lost(fle
     assert answers == [SUCCESS]
     assert node2.read(f"{pod}/pvc-1/last") == "words" and node2.read(f"{pod}/pvc-1/hello") == "world"
     check_given_back(node, array)
+    told = Path(f"{node2.root}/var/log/pure-flex.log").read_text()
+    assert f"waiting: volume k8s-pvc-1 is still connected to host {host_of(array, node)}" in told
+    assert "volume k8s-pvc-1 was let go after" in told
 
 
 def test_a_host_that_still_writes_is_waited_for_longer_than_the_grace(flex2: Any, node: Any, node2: Any, array: Any,
