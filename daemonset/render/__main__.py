@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from arrays.errors import ConfigError
-from daemonset.render import changes, files, masked, objects, older, reach
+from daemonset.render import changes, files, masked, objects, older
 from daemonset.render.values import Values, checked
+from daemonset.render.yamltext import written
 
 NAMESPACE = "pure-flex"
 
@@ -41,7 +41,7 @@ def main(paths: tuple[Path, ...], convert: bool, **wanted: Any) -> None:
         if convert:
             found = files.merged(paths, wanted["assignments"])
             checked(found)
-            click.echo(yaml.safe_dump({"arrays": found["arrays"]}, sort_keys=False, default_flow_style=False), nl=False)
+            click.echo(written({"arrays": found["arrays"]}), nl=False)
         else:
             _render(paths, **wanted)
     except ConfigError as error:
@@ -55,17 +55,22 @@ def _render(paths: tuple[Path, ...], assignments: tuple[str, ...], image: str | 
     merged = files.merged(paths, assignments)
     _options(merged, image, node_selector)
     values, warnings = checked(merged)
-    for warning in [] if quiet else warnings + (reach.silent(changes.endpoints(values.arrays)) if reaching else []):
+    for warning in [] if quiet else warnings + (_silent(values) if reaching else []):
         click.echo(f"warning: {warning}", err=True)
     known = api_versions.read_text().split() if api_versions else ()
     made = older.suit(objects.objects(values, namespace), older.parse_version(kube_version or "1.99"), known)
     if debug:
-        click.echo("# values\n" + "".join(f"# {line}\n" for line in yaml.safe_dump(
-            masked.without_tokens(merged), sort_keys=False).splitlines()), nl=False)
+        click.echo("# values\n" + "".join(f"# {line}\n" for line in written(masked.without_tokens(merged)).splitlines()),
+                   nl=False)
     if output is None:
         click.echo(masked.for_eyes(made) if mask else masked.text(made), nl=False)
     else:
         _write(output, made, values, live)
+
+
+def _silent(values: Values) -> list[str]:
+    from daemonset.render import reach      # threads and sockets, for one of two calls
+    return reach.silent(changes.endpoints(values.arrays))
 
 
 def _options(merged: dict[str, Any], image: str | None, node_selector: tuple[str, ...]) -> None:

@@ -1,6 +1,7 @@
 """Values files: read, wrapped when they are a pure.json, and laid over each other as helm does it."""
 
 import copy
+import functools
 from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import yaml
 from arrays.errors import ConfigError
 from daemonset.render import CHART
 from daemonset.render.assign import assign
+from daemonset.render.yamltext import LOADER
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(LOADER):    # type: ignore[misc]     # one of two classes, chosen at run time
     """Refuses a key that is written twice: YAML's own rule, which PyYAML does not hold."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -50,6 +52,11 @@ def read(path: Path) -> dict[str, Any]:
 
 def defaults() -> dict[str, Any]:
     """What values.yaml of the chart says."""
+    return copy.deepcopy(_defaults())
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:
     return read(CHART / "values.yaml")
 
 

@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
+from daemonset.render.yamltext import written
 
 MASK = "********"
 
 
 def text(objects: Iterable[dict[str, Any]]) -> str:
     """YAML documents."""
-    return "".join(f"---\n{yaml.safe_dump(one, sort_keys=False, default_flow_style=False, width=1000)}" for one in objects)
+    return "".join(f"---\n{written(one)}" for one in objects)
 
 
 def for_eyes(objects: Iterable[dict[str, Any]]) -> str:

@@ -4,10 +4,9 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from daemonset.render import MANIFESTS
 from daemonset.render.values import Placement, Values
+from daemonset.render.yamltext import read_all
 
 Raw = dict[str, Any]
 
@@ -74,7 +73,7 @@ def classes(values: Values) -> list[Raw]:
 
 
 def _manifests(name: str, namespace: str = "") -> list[Raw]:
-    found: list[Raw] = list(yaml.safe_load_all((MANIFESTS / name).read_text()))
+    found: list[Raw] = read_all((MANIFESTS / name).read_text())
     for one in found:
         if "namespace" in one["metadata"]:
             one["metadata"]["namespace"] = namespace

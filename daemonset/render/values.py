@@ -54,8 +54,9 @@ def checked(merged: Mapping[str, Any]) -> tuple[Values, list[str]]:
     wrong = [f"values: {complaint}" for complaint in schema.complaints(merged)]
     if wrong:
         raise ConfigError("\n".join(wrong))
+    known = schema.schema()["properties"]
     warnings = [f"values: {key} is {'for CSI only' if key in CSI_ONLY else 'not known here'} and was left out"
-                for key in merged if key not in schema.schema()["properties"]]
+                for key in merged if key not in known]
     return _values(merged), warnings + _look_at(merged["arrays"])
 
 

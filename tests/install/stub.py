@@ -23,11 +23,11 @@ from tests.install import jsonpath
 Raw = dict[str, Any]
 
 CLIENT = """#!{python} -IS
-import socket, sys
-sock = socket.socket(socket.AF_UNIX)
+import _socket, sys                     # not socket: its import takes longer than the call
+sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
 sock.connect({path!r})
 sock.sendall("\\0".join(["{name}", *sys.argv[1:]]).encode())
-sock.shutdown(socket.SHUT_WR)
+sock.shutdown(_socket.SHUT_WR)
 answer = b"".join(iter(lambda: sock.recv(65536), b""))
 status, out, err = answer.split(b"\\0")
 sys.stdout.buffer.write(out)
