@@ -67,10 +67,13 @@ def _work(verb: verbs.Verb, arguments: "Sequence[str]", settings: "Settings", ow
     import time
 
     from arrays.errors import PureError
-    from flex import log
+    from flex import container, log
     began = time.monotonic()
     try:
+        kept_inside = container.enter_host(settings.home) if own_streams and not settings.paths.root else ""
         log.open_file(settings.paths.log_file, settings.debug)
+        if kept_inside:
+            log.info(f"kubelet runs in a container, and so does this call: {kept_inside}")
         if own_streams:
             log.take_streams()
         told = verb.answer(settings, *arguments)

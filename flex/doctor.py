@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from arrays import names
 from arrays.errors import PureError
-from flex import attach, initiators, state
+from flex import attach, container, initiators, state
 from flex.distribution import Distribution
 from flex.node import command, iscsi, multipath, scsi, sysfs
 from flex.together import together
@@ -232,11 +232,18 @@ def kubelet(node: "Node") -> Iterator[Finding]:
     if folder and os.path.realpath(folder) != os.path.realpath(here):
         yield Finding(WARNING, "kubelet", f"looks for drivers in {folder}, and this one is below {here}",
                       f"set flexPath to {folder}")
-    if _in_container(node, process) and not os.path.exists(f"{process}/root/sbin/iscsiadm") \
-            and not os.path.exists(f"{process}/root/usr/sbin/iscsiadm") and node.settings.san_type != "FC":
-        yield Finding(WARNING, "kubelet", "runs in a container that has no iscsiadm",
-                      "RKE, cluster.yml: services: kubelet: extra_binds: [/etc/iscsi:/etc/iscsi, "
-                      "/sbin/iscsiadm:/sbin/iscsiadm, /var/lib/iscsi:/var/lib/iscsi, /lib/modules, /dev:/dev, /run:/run]")
+    if _has_other(node, process, "mnt"):
+        yield _contained(node, process)
+
+
+def _contained(node: "Node", process: str) -> Finding:
+    """A kubelet in a container: the driver works with the host's tools if it gets to them, else with the container's."""
+    if not _has_other(node, process, "pid"):
+        return Finding(NOTE, "kubelet", "runs in a container that sees the host: the driver uses the host's tools")
+    tools = [f"{process}/root{folder}/iscsiadm" for folder in ("/sbin", "/usr/sbin")]
+    if node.settings.san_type == "FC" or any(map(os.path.exists, tools)):
+        return Finding(NOTE, "kubelet", "runs in a container: the driver uses the tools in it")
+    return Finding(WARNING, "kubelet", "runs in a container that has no iscsiadm", container.ADVICE)
 
 
 def plugin_folder(words: Sequence[str]) -> str:
@@ -271,8 +278,9 @@ def _listens(node: "Node", name: str) -> bool:
     return any(line.endswith(name) for line in lines)
 
 
-def _in_container(node: "Node", process: str) -> bool:
+def _has_other(node: "Node", process: str, namespace: str) -> bool:
+    """Whether a process is in another namespace than the first process of the machine."""
     try:
-        return os.readlink(f"{process}/ns/mnt") != os.readlink(f"{node.paths.processes}/1/ns/mnt")
+        return os.readlink(f"{process}/ns/{namespace}") != os.readlink(f"{node.paths.processes}/1/ns/{namespace}")
     except OSError:
         return False

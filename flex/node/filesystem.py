@@ -11,6 +11,7 @@ import struct
 from typing import NamedTuple
 
 from arrays.errors import CommandFailed, NeverHappened
+from flex import container
 from flex.node import blockdev, command
 from flex.node.aside import Aside
 from flex.paths import Paths
@@ -186,4 +187,4 @@ def _tool(package: str, *argv: str, timeout: float, allow: tuple[int, ...] = (0,
     except CommandFailed as error:
         if error.status != command.NOT_INSTALLED:
             raise
-        raise NodeLacks(f"{argv[0]} is not installed on this node: install {package}") from None
+        raise NodeLacks(f"{argv[0]} is not installed on this node: install {package}{container.advice()}") from None

@@ -14,7 +14,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
 from arrays.errors import CommandFailed, ConfigError, NeverHappened, PureError, Unreachable
-from flex import lately, log
+from flex import container, lately, log
 from flex.locks import target_lock
 from flex.node import command, sysfs
 from flex.node.scsi import Nexus
@@ -69,7 +69,8 @@ def initiator(paths: Paths) -> str:
         name = ""
     if not name:
         raise NodeLacks("this node has no iSCSI initiator name: install open-iscsi (Debian, Ubuntu, SUSE) or "
-                        "iscsi-initiator-utils (RHEL, CentOS, Fedora), which writes /etc/iscsi/initiatorname.iscsi")
+                        "iscsi-initiator-utils (RHEL, CentOS, Fedora), which writes /etc/iscsi/initiatorname.iscsi"
+                        + container.advice())
     return name
 
 
@@ -321,7 +322,7 @@ def _log_in_once(target: str, portal: str, timeout: float) -> None:
 def _explained(error: CommandFailed) -> PureError:
     if error.status == command.NOT_INSTALLED:
         return NodeLacks("iscsiadm is not installed on this node: install open-iscsi (Debian, Ubuntu, SUSE) or "
-                         "iscsi-initiator-utils (RHEL, CentOS, Fedora)")
+                         "iscsi-initiator-utils (RHEL, CentOS, Fedora)" + container.advice())
     if error.status in NO_DAEMON:
         return NodeLacks("iscsid is not running on this node: `systemctl enable --now iscsid`")
     return error

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from arrays.errors import Busy, CommandFailed, NeverHappened
-from flex import log
+from flex import container, log
 from flex.node import blockdev, command, scsi, sysfs
 from flex.paths import Paths
 from flex.trouble import NodeLacks, NotTheVolume
@@ -108,7 +108,8 @@ def _ask_command(request: str, timeout: float) -> str:
     except CommandFailed as error:
         if error.status == command.NOT_INSTALLED:
             raise NodeLacks("multipath-tools is not installed on this node: install multipath-tools (Debian, Ubuntu, "
-                            "SUSE) or device-mapper-multipath (RHEL, CentOS, Fedora) and start multipathd") from None
+                            "SUSE) or device-mapper-multipath (RHEL, CentOS, Fedora) and start multipathd"
+                            + container.advice()) from None
         raise
     answer = done.output.strip()
     if done.status and answer not in ("fail", "timeout"):

@@ -146,12 +146,20 @@ def test_a_kubelet_that_looks_elsewhere_is_warned_about(machine: Node, node: Any
     assert elsewhere.level == WARNING and elsewhere.remedy == "set flexPath to /var/lib/kubelet/volumeplugins"
 
 
-def test_a_kubelet_in_a_container_without_tools_gets_the_lines_to_add(machine: Node, node: Any) -> None:
-    for pid, name, namespace in ((1, "systemd", "mnt:[1]"), (800, "kubelet", "mnt:[2]")):
+@pytest.mark.parametrize("pid_namespace, tools, told", [
+    ("pid:[2]", False, "no iscsiadm"), ("pid:[2]", True, "the tools in it"), ("pid:[1]", False, "the host's tools")])
+def test_a_kubelet_in_a_container(machine: Node, node: Any, pid_namespace: str, tools: bool, told: str) -> None:
+    """With the host's processes in sight the driver gets at the host's tools; else they have to be in the container."""
+    for pid, name, namespaces in ((1, "systemd", ("mnt:[1]", "pid:[1]")), (800, "kubelet", ("mnt:[2]", pid_namespace))):
         folder = process(node, pid, name)
         (folder / "ns").mkdir()
-        (folder / "ns/mnt").symlink_to(namespace)
-    assert any("extra_binds" in finding.remedy for finding in of(doctor.findings(machine), "kubelet"))
+        for namespace in namespaces:
+            (folder / "ns" / namespace[:3]).symlink_to(namespace)
+    (folder / "root/sbin").mkdir(parents=True)
+    if tools:
+        (folder / "root/sbin/iscsiadm").touch()
+    found, = of(doctor.findings(machine), "kubelet")
+    assert told in found.text and ("extra_binds" in found.remedy) == (told == "no iscsiadm")
 
 
 @pytest.mark.parametrize("words, folder", [
