@@ -13,6 +13,7 @@ from provisioner.manifest import Made
 from provisioner.objects import Raw
 
 _SAVED = 16_384             # PVs remembered; some 3 MB
+_STALE = 300.0              # seconds a cache may be behind; what it does not show then was deleted by somebody
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Attempts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open: dict[str, Attempt] = {}
-        self._saved: OrderedDict[str, None] = OrderedDict()
+        self._saved: OrderedDict[str, float] = OrderedDict()            # claim -> when its PV was saved
         self._names: set[str] = set()
 
     def get(self, uid: str) -> Attempt | None:
@@ -56,7 +57,7 @@ class Attempts:
         with self._lock:
             self._open.pop(uid, None)
             if saved:
-                self._saved[uid] = None
+                self._saved[uid] = time.monotonic()
                 if len(self._saved) > _SAVED:
                     self._saved.popitem(last=False)
 
@@ -66,8 +67,8 @@ class Attempts:
             self._saved.pop(uid, None)
 
     def saved(self, uid: str) -> bool:
-        """Whether this process saved a PV for the claim."""
-        return uid in self._saved
+        """Whether this process saved a PV for the claim, so lately that the cache may not show it yet."""
+        return time.monotonic() - self._saved.get(uid, float("-inf")) < _STALE
 
     def unsaved(self) -> int:
         """Volumes that wait for their PV to be saved."""

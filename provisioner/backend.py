@@ -18,6 +18,8 @@ from provisioner.stores import Measure, Store
 
 log = logging.getLogger(__name__)
 
+_LONGEST_WORK = 120.0       # seconds; some calls of 30 s each
+
 
 class Pace(NamedTuple):
     """Seconds."""
@@ -29,6 +31,7 @@ class Pace(NamedTuple):
     recent: float = 600.0               # how long a new volume counts as used, for a thin one fills up later
     connect_timeout: float = 5.0
     read_timeout: float = 30.0
+    busy: float = 10.0                  # milliseconds of waiting, in two measurements in a row, that make an array busy
 
 
 Timed = Callable[[str, str], AbstractContextManager[None]]      # (array, step) -> what times it
@@ -57,17 +60,26 @@ class Slots:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._taken = threading.BoundedSemaphore(limit)
+        self._lock = threading.Lock()
+        self._held = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether who comes now is sent away."""
+        return self._held >= self.limit
 
     @contextmanager
     def taken(self, who: str) -> Iterator[None]:
         """Hold a slot; Busy when there is none."""
-        if not self._taken.acquire(blocking=False):
-            raise Busy(who, "all its slots are in use")
+        with self._lock:
+            if self.full:
+                raise Busy(who, "all its slots are in use")
+            self._held += 1
         try:
             yield
         finally:
-            self._taken.release()
+            with self._lock:
+                self._held -= 1
 
 
 class Backend:
@@ -87,7 +99,9 @@ class Backend:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopped = False
+        self._at_work = 0                               # who works with its connections just now
         self._measure = Measure(0, 0, 0)
+        self._busy = ""
         self._measured_at = float("-inf")
         self._problem = f"array {self.name} has not answered yet"
         self._coming: dict[str, tuple[int, str]] = {}   # volume -> bytes and pod, being made
@@ -100,6 +114,11 @@ class Backend:
         return self.store.backend
 
     @property
+    def problem(self) -> str:
+        """Why it cannot be used now, "" when it can."""
+        return self._problem
+
+    @property
     def labels(self) -> Mapping[str, str]:
         return self._labels
 
@@ -109,7 +128,8 @@ class Backend:
             found = self._measure
             return ArrayState(self.name, self.store.backend, self._labels, found.capacity, found.used, found.volumes,
                               self._problem, sum(size for size, _ in self._coming.values()),
-                              self._recent.total(self._clock()), self._uncounted + len(self._coming), self._pods())
+                              self._recent.total(self._clock()), self._uncounted + len(self._coming), self._pods(),
+                              self._busy)
 
     @contextmanager
     def at_work(self, slots: Slots, step: str = "find") -> Iterator[None]:
@@ -120,13 +140,23 @@ class Backend:
         self.measured.wait(self._pace.first_measurement)
         if self._problem:
             raise OutOfUse(self.name, self._problem)
-        with slots.taken(f"array {self.name}"):
+        with slots.taken(f"array {self.name}"), self._counted():
             try:
                 with self._timed(self.name, step):
                     yield
             except Unreachable as error:
                 self._failed(error)
                 raise
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._lock:
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_work -= 1
 
     def refresh(self) -> None:
         """Have the measurement renewed if it is not young."""
@@ -168,7 +198,7 @@ class Backend:
         threading.Thread(target=self._run, name=f"measure {self.name}", daemon=True).start()
 
     def stop(self) -> None:
-        """Measure no more. Work in flight goes on with its connections; they close when nobody has them."""
+        """Measure no more. Work in flight goes on with its connections; they are closed after it."""
         self._stopped = True
         self._wake.set()
 
@@ -184,6 +214,14 @@ class Backend:
                 wait = min(wait, self._pace.after_failure * 2.0 ** min(failures - 1, 16))
             self._wake.wait(wait)
             self._wake.clear()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Close the connections when nobody works with them any more, or nobody can be by the time-outs there are."""
+        deadline = time.monotonic() + _LONGEST_WORK
+        while self._at_work and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.store.close()
 
     def measure(self) -> bool:
         """Ask the array how full it is; whether it said."""
@@ -199,6 +237,8 @@ class Backend:
             if self._problem:
                 log.info("array=%s answers, used=%d capacity=%d volumes=%d", self.name, found.used, found.capacity,
                          found.volumes)
+            waits = min(self._measure.wait, found.wait)
+            self._busy = f"its hosts wait {waits:.0f} ms for it" if 0 < self._pace.busy <= waits else ""
             self._measure, self._problem = found, ""
             self._uncounted -= before
             self._in_pods = {pod: count - in_pods.get(pod, 0) for pod, count in self._in_pods.items()

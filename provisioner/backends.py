@@ -17,7 +17,9 @@ from provisioner.backend import Backend, Pace, Slots, Timed, untimed
 from provisioner.block import BlockStore
 from provisioner.claims import Claim
 from provisioner.file import FileStore
-from provisioner.placement import choose_array, choose_pod, reason, refusal
+from provisioner.nodes import Node
+from provisioner.placement import ArrayState, choose_array, choose_pod, reason, refusal, suits
+from provisioner.spread import Spread, set_of
 from provisioner.stores import Store
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ class Backends:
         self._workers = (claim_workers, volume_workers)
         self._placing = threading.Lock()
         self._all: dict[str, Backend] = {}
+        self.spread = Spread()
         self.complaints: tuple[str, ...] = ()
         self.problem = ""                               # why pure.json as a whole cannot be used
 
@@ -100,12 +103,18 @@ class Backends:
             if backend.volume_slots.limit != volumes:
                 backend.volume_slots = Slots(volumes)
 
-    def place(self, claim: Claim, volume: str, only: str = "",
-              refused: Mapping[str, str] = {}) -> tuple[Backend, str, str]:
+    def crowded(self, claim: Claim) -> bool:
+        """Whether nobody could take up a claim now: every array for it that answers has all its slots in use."""
+        candidates = [found for found in self.of(claim.volume_class.backend)
+                      if not found.problem and suits(found.labels, claim)]
+        return bool(candidates) and all(found.claim_slots.full for found in candidates)
+
+    def place(self, claim: Claim, volume: str, only: str = "", refused: Mapping[str, str] = {},
+              node: Node | None = None) -> tuple[Backend, str, str]:
         """Choose the array (and the replication pod on it, or "") for a volume and reserve its bytes there; and say why.
 
         `only` is the one array that will do, for a copy; `refused` are arrays that said no a moment ago, and their
-        words. NoArrayFits with every refusal.
+        words; `node` is the one that the scheduler chose. NoArrayFits with every refusal.
         """
         candidates = [backend for backend in self.of(claim.volume_class.backend) if only in ("", backend.name)]
         deadline = time.monotonic() + self._pace.first_measurement
@@ -113,13 +122,15 @@ class Backends:
             if not backend.measured.is_set():
                 backend.measured.wait(max(0.0, deadline - time.monotonic()))
             backend.refresh()
+        of = set_of(claim.namespace, claim.name)
         with self._placing:                             # so that claims placed at once see each other
-            states = [state if state.name not in refused else replace(state, problem=refused[state.name])
-                      for state in (backend.state() for backend in candidates)]
+            siblings = self.spread.siblings(of) if of else {}
+            states = [_with(backend.state(), refused, siblings, node) for backend in candidates]
             chosen = choose_array(states, claim)
             backend = next(backend for backend in candidates if backend.name == chosen.name)
             pod = choose_pod(chosen.pods)
             backend.reserve(volume, claim.size, pod)
+            self.spread.reserve(claim.pv_name, of, backend.name)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("placed claim=%s array=%s among=%s", claim.key, chosen.name, ",".join(
                 f"{state.name}:{state.used_percent:.1f}%" for state in states if not refusal(state, claim)))
@@ -128,6 +139,15 @@ class Backends:
     def stop(self) -> None:
         for backend in self:
             backend.stop()
+
+
+def _with(state: ArrayState, refused: Mapping[str, str], siblings: Mapping[str, int], node: Node | None) -> ArrayState:
+    """An array's state with what concerns one claim only."""
+    if not (refused or siblings or node):
+        return state
+    problem = refused.get(state.name) or state.problem or (node.refusal(state.labels) if node else "")
+    return replace(state, problem=problem, siblings=siblings.get(state.name, 0),
+                   away=node.away(state.labels) if node else "")
 
 
 def _same_door(old: Entry, new: Entry) -> bool:

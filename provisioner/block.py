@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 from arrays import names
 from arrays.entries import FlashArrayEntry
+from arrays.errors import Refused
 from arrays.flasharray import FlashArray, Volume
 from provisioner.claims import Claim
 from provisioner.stores import Found, Measure, Wishes
 from provisioner.wellknown import BLOCK
+
+_MEANINGFUL = 100           # operations a second
 
 
 class BlockStore:
@@ -20,9 +23,20 @@ class BlockStore:
         self.array = FlashArray(entry, connect_timeout=connect_timeout, read_timeout=read_timeout)
 
     def measure(self) -> Measure:
-        """Capacity and use; counts destroyed volumes too if the array does, for they use up its limit."""
+        """Capacity, use and load; counts destroyed volumes too if the array does, for they use up its limit."""
         space = self.array.space()
-        return Measure(space.capacity, space.used, self.array.volume_count(), self._pods())
+        return Measure(space.capacity, space.used, self.array.volume_count(), self._pods(), self._wait())
+
+    def _wait(self) -> float:
+        """Mean milliseconds its hosts wait for an answer; 0 when it does not tell, or too few ask to mean anything."""
+        try:
+            load = self.array.activity()
+        except Refused:
+            return 0.0
+        operations = load.reads_per_sec + load.writes_per_sec
+        if operations < _MEANINGFUL:
+            return 0.0
+        return (load.reads_per_sec * load.usec_per_read + load.writes_per_sec * load.usec_per_write) / operations / 1000
 
     def find(self, name: str) -> Found | None:
         """The volume, live or destroyed and still recoverable, in any of the array's replication pods."""

@@ -14,7 +14,7 @@ from provisioner.objects import ClassRecord
 from provisioner.selectors import Requirement, parse_topologies
 from provisioner.wellknown import BLOCK, FILE
 
-FILE_SYSTEMS = ("xfs", "ext4", "ext3", "ext2")
+FILE_SYSTEMS = ("xfs", "ext4", "ext3", "ext2", "btrfs")
 POLICIES = ("Delete", "Retain")
 
 # The key as users write it, in lower case -> the word we use.

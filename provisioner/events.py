@@ -75,7 +75,7 @@ class _Told:
 
     def __init__(self, now: float) -> None:
         self.bucket = Bucket(_PER_OBJECT, _PER_OBJECT_REFILL, now)
-        self.names: dict[tuple[str, str], tuple[str, int, str]] = {}    # (reason, message) -> (event, count, first)
+        self.names: dict[tuple[str, int], tuple[str, int, str]] = {}    # (reason, hash of message) -> (event, count, first)
         self.similar: dict[str, list[float]] = {}                       # reason -> when new messages came
 
 
@@ -129,16 +129,17 @@ class Recorder:
             self.dropped += 1
             return
         message = self._aggregated(told, event, now)
-        known = told.names.get((event.reason, message))
+        key = event.reason, _COMBINED_KEY if message.startswith(_COMBINED) else hash(message)
+        known = told.names.get(key)
         stamp = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         if known is not None and self._count_up(event, *known, stamp):
-            told.names[event.reason, message] = (known[0], known[1] + 1, known[2])
+            told.names[key] = (known[0], known[1] + 1, known[2])
             return
         body = manifest(event._replace(message=message), self._component, stamp)
         self._kube.create(in_namespace(event.about.namespace or "default", "events"), body)
         if len(told.names) > 4 * _PER_OBJECT:
             told.names.clear()
-        told.names[event.reason, message] = (body["metadata"]["name"], 1, stamp)
+        told.names[key] = (body["metadata"]["name"], 1, stamp)
 
     def _count_up(self, event: Event, name: str, count: int, first: str, stamp: str) -> bool:
         """Write that a known event happened again; False when it is not there any more."""
@@ -161,18 +162,17 @@ class Recorder:
 
     def _aggregated(self, told: _Told, event: Event, now: float) -> str:
         """The message, or one that stands for all similar ones when there are too many."""
-        if (event.reason, event.message) in told.names:
+        if (event.reason, hash(event.message)) in told.names:
             return event.message
         times = told.similar.setdefault(event.reason, [])
         times[:] = [at for at in times if now - at < _SIMILAR_WINDOW][-_SIMILAR:] + [now]
         if len(times) <= _SIMILAR:
             return event.message
-        combined = next((message for reason, message in told.names if reason == event.reason
-                         and message.startswith(_COMBINED)), None)
-        return combined or shortened(_COMBINED + event.message)
+        return shortened(_COMBINED + event.message)
 
 
 _COMBINED = "(combined from similar events): "
+_COMBINED_KEY = 0               # in the place of a message's hash: all of a reason are one event
 
 
 def shortened(message: str) -> str:

@@ -1,7 +1,7 @@
 """Our finalizer on PVs: it holds a PV that is deleted too early until its volume is destroyed.
 
-The published chart's role has `update` on PVs and not `patch`: PATCH is tried first, then GET and PUT. Where neither is
-allowed the program works without finalizers and says so once.
+The published chart's role has `update` on PVs and not `patch`: then GET and PUT instead of PATCH. Where neither is allowed
+the program works without finalizers and says so once.
 """
 
 import logging
@@ -11,6 +11,7 @@ from arrays.errors import Busy
 from provisioner.apierrors import Conflict, Forbidden, NotThere
 from provisioner.kube import PVS, Kube, named
 from provisioner.objects import Raw
+from provisioner.rights import Rights
 from provisioner.wellknown import FINALIZER
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,8 @@ class Finalizers:
 
     def __init__(self, kube: Kube, allowed: bool = True) -> None:
         self._kube = kube
-        self._patch = True
+        self._rights = Rights(kube)
+        self._patch: bool | None = None         # not known before the first is written
         self._lock = threading.Lock()
         self.allowed = allowed
 
@@ -49,7 +51,7 @@ class Finalizers:
 
     def _write(self, pv: Raw, finalizers: list[str]) -> None:
         path = named(PVS, pv["metadata"]["name"])
-        if self._patch:
+        if self._may_patch():
             try:
                 self._kube.merge(path, {"metadata": {"finalizers": finalizers,
                                                      "resourceVersion": pv["metadata"]["resourceVersion"]}})
@@ -57,13 +59,26 @@ class Finalizers:
             except Forbidden as error:
                 log.info("finalizers are written with PUT: %s", error)
                 self._patch = False
+        if self._rights.lacking(("update",), "persistentvolumes"):
+            return self._do_without("neither patch nor update of persistentvolumes is allowed")
         try:
             self._kube.replace(path, {**pv, "metadata": {**pv["metadata"], "finalizers": finalizers}})
         except Forbidden as error:
-            with self._lock:
-                if self.allowed:
-                    log.warning("PVs get no finalizer, so a PV deleted before its claim leaves its volume: %s", error)
-                self.allowed = False
+            self._do_without(str(error))
+
+    def _may_patch(self) -> bool:
+        with self._lock:
+            if self._patch is None:
+                self._patch = not self._rights.lacking(("patch",), "persistentvolumes")
+                if not self._patch:
+                    log.info("finalizers are written with PUT: the role does not allow patch of persistentvolumes")
+            return self._patch
+
+    def _do_without(self, why: str) -> None:
+        with self._lock:
+            if self.allowed:
+                log.warning("PVs get no finalizer, so a PV deleted before its claim leaves its volume: %s", why)
+            self.allowed = False
 
 
 def _finalizers(pv: Raw) -> list[str]:

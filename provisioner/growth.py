@@ -46,13 +46,17 @@ class Grow:
         self._lock = threading.Lock()
         self._done: dict[str, int] = {}                 # claim -> bytes known to be on the array; while kubelet is late
 
+    def forget(self, uid: str) -> None:
+        """The claim has what it asked for, or is gone."""
+        with self._lock:
+            self._done.pop(uid, None)
+
     def __call__(self, uid: str) -> Grown | None:
         """Grow the claim's volume if it is smaller than asked; None when nothing was to be done."""
         claim = self._claims.get(uid)
         size = wanted(claim) if claim else 0
         if claim is None or not size:
-            with self._lock:
-                self._done.pop(uid, None)
+            self.forget(uid)
             return None
         pv = self._pvs.get(claim.volume_name)
         if pv is None or pv.claim_uid != uid or self._done.get(uid, 0) >= size:

@@ -5,13 +5,30 @@ claim now; the answer names what is missing.
 """
 
 import logging
+import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 
 log = logging.getLogger(__name__)
 
 Complaints = Callable[[], Sequence[str]]
+
+SLOWEST = 10.0              # seconds a client has for each piece of its request; then its thread and socket are free
+
+
+class _Server(ThreadingHTTPServer):
+    """On IPv6 and IPv4 where the machine has both: a cluster may know pods by either."""
+
+    daemon_threads = True
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        TCPServer.server_bind(self)         # HTTPServer's would ask a DNS server for our name, and may wait for it
+        self.server_name, self.server_port = "", self.server_address[1]
 
 
 class HealthServer:
@@ -29,6 +46,8 @@ class HealthServer:
         class Handler(BaseHTTPRequestHandler):
             """Answers GET; says nothing on its own."""
 
+            timeout = SLOWEST
+
             def do_GET(self) -> None:
                 status, body = answer(self.path.partition("?")[0])
                 self.send_response(status)
@@ -40,8 +59,7 @@ class HealthServer:
             def log_message(self, *_: object) -> None:
                 """Probes come every few seconds; nobody wants to read of them."""
 
-        self._server = ThreadingHTTPServer(("", port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("", port), Handler)
         self.port = self._server.server_address[1]
 
     def start(self) -> None:

@@ -37,6 +37,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TOKEN_AGE = 60.0           # seconds; bound tokens are renewed long before they end (kubelet: at 80 % of an hour)
 _LONGEST_WAIT = 30.0        # seconds that Retry-After may hold a caller
 _CHUNK = 1 << 16
+_MOST_WARNED = 100          # paths remembered for a warning: a path with a PV's name comes once in a PV's life
 
 
 def named(collection: str, name: str) -> str:
@@ -206,7 +207,7 @@ class Kube:
                 response = self._exchange(connection, method, path, data, content_type,
                                           timeout or self._read_timeout, fresh_token)
                 answer = response.read()
-                if response.getheader("Warning"):
+                if response.getheader("Warning") and len(self.warned) < _MOST_WARNED:
                     self.warned.add(path)
                 return response.status, answer, _seconds(response.getheader("Retry-After"))
             except (OSError, HTTPException) as error:

@@ -22,6 +22,8 @@ from provisioner.locks import EndpointsLock, LeaseLock, Lock, Record, now
 
 log = logging.getLogger(__name__)
 
+_MOST_TOLD = 100            # messages remembered as told
+
 
 class Times(NamedTuple):
     """Seconds; lease > renew > 1.2 x retry."""
@@ -206,7 +208,9 @@ class Elector:
         return True
 
     def _say(self, message: str, level: int) -> None:
-        """Once for each message."""
+        """Once for each message, until others have made it old."""
         if message not in self._told:
+            if len(self._told) >= _MOST_TOLD:
+                self._told.clear()
             self._told.add(message)
             log.log(level, "%s", message)

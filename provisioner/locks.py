@@ -8,9 +8,10 @@ import json
 from datetime import datetime, timezone
 from typing import NamedTuple, Protocol
 
-from provisioner.apierrors import NotThere
+from provisioner.apierrors import Forbidden, NotThere
 from provisioner.kube import Kube, in_namespace, named
 from provisioner.objects import Raw
+from provisioner.rights import Rights
 
 ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
 
@@ -43,11 +44,13 @@ class LeaseLock:
 
     def __init__(self, kube: Kube, namespace: str, name: str) -> None:
         self._kube, self._namespace, self._name = kube, namespace, name
+        self._rights = Rights(kube)
         self._collection = f"/apis/{self.api_version}/namespaces/{namespace}/leases"
         self.held: Raw = {}
 
     def read(self, timeout: float) -> Record | None:
-        """The record, None when nobody ever took the lock."""
+        """The record, None when nobody ever took the lock; Forbidden, without asking for it, when the role lacks a verb."""
+        _check(self._rights, "leases", "coordination.k8s.io", self._namespace, timeout)
         try:
             self.held = self._kube.get(named(self._collection, self._name), timeout)
         except NotThere:
@@ -73,11 +76,13 @@ class EndpointsLock:
 
     def __init__(self, kube: Kube, namespace: str, name: str) -> None:
         self._kube, self._namespace, self._name = kube, namespace, name
+        self._rights = Rights(kube)
         self._collection = in_namespace(namespace, "endpoints")
         self.held: Raw = {}
 
     def read(self, timeout: float) -> Record | None:
-        """The record, None when nobody ever took the lock."""
+        """The record, None when nobody ever took the lock; Forbidden, without asking for it, when the role lacks a verb."""
+        _check(self._rights, "endpoints", "", self._namespace, timeout)
         try:
             self.held = self._kube.get(named(self._collection, self._name), timeout)
         except NotThere:
@@ -104,6 +109,12 @@ class EndpointsLock:
 def now() -> str:
     """The time as a Lease has it: RFC 3339, UTC, six decimals."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _check(rights: Rights, resource: str, group: str, namespace: str, timeout: float) -> None:
+    lacking = rights.lacking(("get", "create", "update"), resource, group=group, namespace=namespace, timeout=timeout)
+    if lacking:
+        raise Forbidden(f"{lacking} {resource}", 403, "Forbidden", f"the role does not allow it in namespace {namespace}")
 
 
 def _put(kube: Kube, collection: str, name: str, body: Raw, exists: bool, timeout: float) -> Raw:

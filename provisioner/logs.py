@@ -37,7 +37,8 @@ class JsonLines(logging.Formatter):
         message = record.getMessage()
         fields = {key: value.strip('"') for key, value in _PAIR.findall(message)}
         line = {"time": _stamp(record.created), "level": record.levelname.lower(),
-                "message": _PAIR.sub("", message).strip() if fields else message, **fields}
+                "message": _PAIR.sub("", message).strip() if fields else message}
+        line |= {key: value for key, value in fields.items() if key not in line}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line)

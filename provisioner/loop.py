@@ -43,7 +43,6 @@ log = logging.getLogger(__name__)
 K = TypeVar("K")
 Task = tuple[str, str]              # ("pv", name) or ("grow", claim UID)
 
-BUSY_DELAY = 0.25                   # seconds until what somebody else holds is tried again
 IN_USE_DELAY = 30.0                 # the longest time between two looks at a volume that is still connected
 RESYNC = 900.0                      # seconds between two looks at everything in the caches
 
@@ -159,7 +158,7 @@ class Loop:
         for claim in list(self.claims.cache.values()):
             self._claim_changed(None, claim)
         for pv in list(self.pvs.cache.values()):
-            self._pv_changed(None, pv)
+            self._look_at_pv(None, pv)
 
     def _run(self, name: str, body: Callable[[], None]) -> None:
         thread = threading.Thread(target=_surely(body), name=name, daemon=True)
@@ -189,13 +188,20 @@ class Loop:
             self.claim_queue.add(uid)                   # begun and no longer wanted, or bound meanwhile
         else:
             self.claim_queue.forget(uid)
+            self._provision.forget_claim(uid)
         if new is None:
             self.outcomes.claim_gone(uid)
-            self.volume_queue.forget(("grow", uid))
-        elif new.capacity != new.requested:
+        if new is not None and new.capacity != new.requested:
             self.volume_queue.add(("grow", uid))
+        else:
+            self.volume_queue.forget(("grow", uid))
+            self._grow.forget(uid)
 
     def _pv_changed(self, old: PvRecord | None, new: PvRecord | None) -> None:
+        self.backends.spread.changed(old, new)
+        self._look_at_pv(old, new)
+
+    def _look_at_pv(self, old: PvRecord | None, new: PvRecord | None) -> None:
         if new is None and old is not None:
             self.volume_queue.forget(("pv", old.name))
             self.attempts.unsave(old.claim_uid)
@@ -205,6 +211,8 @@ class Loop:
             self.volume_queue.add(("pv", new.name))
 
     def _class_changed(self, old: ClassRecord | None, new: ClassRecord | None) -> None:
+        if old is not None:
+            self._provision.forget_class(old.name)
         if new is not None and self.claims.synced.is_set():
             for uid, claim in list(self.claims.cache.items()):
                 if not claim.bound and claim.class_name == new.name:
@@ -217,8 +225,8 @@ class Loop:
         queue = self.claim_queue
         try:
             saved = self._provision(uid)
-        except Busy:
-            queue.add_after(uid, BUSY_DELAY)
+        except Busy as error:
+            self.outcomes.waits(uid, error, queue.postpone(uid))
         except LeftAlone as error:
             queue.forget(uid)
             self.outcomes.ignored(uid, error)
@@ -238,7 +246,7 @@ class Loop:
         try:
             self._grow_claim(key) if kind == "grow" else self._reclaim_pv(key)
         except Busy:
-            queue.add_after(task, BUSY_DELAY)
+            queue.postpone(task)
         except InUse as error:
             delay = min(IN_USE_DELAY, self.settings.retry_first * 2.0 ** min(queue.failures(task), 16))
             self.outcomes.delete_waits(key, error, queue.retry(task, after=delay))

@@ -4,20 +4,16 @@ Options are the contract between this program and the driver; all values are tex
 kubelet refuses `spec.mountOptions` for FlexVolume ("Mount options are not supported for this volume type").
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from provisioner import wellknown
 from provisioner.claims import Claim
+from provisioner.labels import Keys, valid_labels
+from provisioner.nodes import affinity
 from provisioner.objects import Raw
 from provisioner.quantity import to_quantity
 from provisioner.wellknown import BLOCK
-
-_LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-_NOT_IN_VALUES = re.compile(r"[^A-Za-z0-9._-]")
-_ENDS = "._-"
 
 
 @dataclass(frozen=True)
@@ -32,8 +28,12 @@ class Made:
 
 
 def persistent_volume(claim: Claim, made: Made, prefix: str, *, default_fs_type: str = "xfs",
-                      provisioner: str = wellknown.PROVISIONER, finalizer: bool = True, why: str = "") -> Raw:
-    """The PV to POST for `claim` and the volume `made` for it; `prefix` is namespace.pure, `why` what placement said."""
+                      provisioner: str = wellknown.PROVISIONER, finalizer: bool = True, why: str = "",
+                      node_keys: Keys = ()) -> Raw:
+    """The PV to POST for `claim` and the volume `made` for it; `prefix` is namespace.pure, `why` what placement said.
+
+    `node_keys`: labels of arrays that nodes must have to reach them.
+    """
     metadata: Raw = {
         "name": claim.pv_name,
         # On the first version already: without it the binder sets the PV to Failed when it is released.
@@ -57,6 +57,8 @@ def persistent_volume(claim: Claim, made: Made, prefix: str, *, default_fs_type:
         spec["flexVolume"]["fsType"] = claim.volume_class.fs_type or default_fs_type
     if claim.volume_mode:                   # the server knows the field (1.9)
         spec["volumeMode"] = claim.volume_mode
+    if near := affinity(made.labels, node_keys):
+        spec["nodeAffinity"] = near         # unknown to servers before 1.10, which drop it
     return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec}
 
 
@@ -88,20 +90,3 @@ def _widest(modes: tuple[str, ...]) -> str:
         if mode in modes:
             return mode
     return ""
-
-
-def valid_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """An array's labels as the API takes them, so that the PV meets its own claim's selector.
-
-    A character no value may have becomes "-"; a key the API would refuse is left out.
-    """
-    return {key: _value(value) for key, value in labels.items() if _is_key(key)}
-
-
-def _is_key(key: str) -> bool:
-    domain, slash, name = key.rpartition("/")
-    return bool(_LABEL_NAME.fullmatch(name)) and (not slash or bool(_DOMAIN.fullmatch(domain)))
-
-
-def _value(value: str) -> str:
-    return _NOT_IN_VALUES.sub("-", value)[:63].strip(_ENDS)

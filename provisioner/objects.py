@@ -28,7 +28,7 @@ class ClaimRecord(NamedTuple):
     access_modes: tuple[str, ...] = ()
     volume_mode: str = ""                   # "" on servers before 1.9
     selector: Raw | None = None
-    source: tuple[str, str, str] | None = None      # apiGroup, kind and name of a data source
+    source: tuple[str, ...] | None = None   # apiGroup, kind and name of a data source, and its namespace if one is said
     node: str = ""                          # chosen by the scheduler, for WaitForFirstConsumer
     snapshot: str = ""                      # annotation snapshot.beta.purestorage.com/name
 
@@ -98,15 +98,22 @@ def claim_record(raw: Raw, provisioners: frozenset[str]) -> ClaimRecord | None:
               intern(str(requests.get("storage", ""))), intern((status.get("capacity") or {}).get("storage", "")))
     if common[5]:
         return ClaimRecord(*common)
-    source = spec.get("dataSourceRef") or spec.get("dataSource")
     return ClaimRecord(
         *common,
         access_modes=tuple(map(intern, spec.get("accessModes") or ())),
         volume_mode=spec.get("volumeMode") or "",
         selector=spec.get("selector"),
-        source=(source.get("apiGroup") or "", source.get("kind") or "", source.get("name") or "") if source else None,
+        source=_source(spec),
         node=annotations.get(wellknown.SELECTED_NODE) or annotations.get(wellknown.SELECTED_NODE_ALPHA) or "",
         snapshot=annotations.get(wellknown.SNAPSHOT, ""))
+
+
+def _source(spec: Raw) -> tuple[str, ...] | None:
+    source = spec.get("dataSourceRef") or spec.get("dataSource")
+    if not source:
+        return None
+    words = (source.get("apiGroup") or "", source.get("kind") or "", source.get("name") or "")
+    return (*words, source["namespace"]) if source.get("namespace") else words
 
 
 def _class_name(annotations: Mapping[str, str], spec: Raw) -> str | None:

@@ -21,6 +21,7 @@ from provisioner.reclaim import Deleted
 log = logging.getLogger(__name__)
 
 SLOW = 1.0                  # seconds; an attempt that takes longer is told of while it runs
+PATIENT = 8                 # times in a row, some 6 seconds, after which a claim that waits for others is told of
 
 
 class Outcomes:
@@ -46,7 +47,8 @@ class Outcomes:
         """An attempt failed."""
         claim = self._claims.get(uid)
         name = claim.key if claim else attempt.key if attempt else uid
-        log.warning("provision failed claim=%s retry_in=%.1f error=%s", name, retry_in, quoted(error))
+        log.warning("provision %s claim=%s retry_in=%.1f error=%s", "failed" if error.retry else "refused", name, retry_in,
+                    quoted(error))
         self._metrics.provision_failed(*_labels(claim))
         if claim:
             self._about(claim, "Warning", "ProvisioningFailed",
@@ -56,7 +58,16 @@ class Outcomes:
         """A claim is somebody else's to serve; told once."""
         if uid not in self._ignored:
             self._ignored.add(uid)
-            self._about(self._claims.get(uid), "Normal", "ProvisioningIgnored", str(error))
+            claim = self._claims.get(uid)
+            log.info("provision ignored claim=%s why=%s", claim.key if claim else uid, quoted(error))
+            self._about(claim, "Normal", "ProvisioningIgnored", str(error))
+
+    def waits(self, uid: str, error: PureError, times: int) -> None:
+        """What a claim needs is in use by others; told when it has been so for a while."""
+        if times == PATIENT:
+            claim = self._claims.get(uid)
+            log.info("provision waits claim=%s why=%s", claim.key if claim else uid, quoted(error))
+            self._about(claim, "Normal", "Provisioning", f"waiting: {error}")
 
     def claim_gone(self, uid: str) -> None:
         self._ignored.discard(uid)

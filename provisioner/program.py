@@ -51,7 +51,8 @@ class Program:
         identity = f"{settings.pod}_{uuid.uuid4()}"
         way = access(settings)
         self._metrics = Metrics()
-        pace = Pace(measure_every=settings.measure_every, read_timeout=settings.array_timeout)
+        pace = Pace(measure_every=settings.measure_every, read_timeout=settings.array_timeout,
+                    busy=settings.busy)
         self.backends = Backends(lambda: fleet.load(settings.pure_json, settings_module.environment()),
                                  settings.claim_workers, settings.volume_workers, pace, self._metrics.array_step)
         self._fleet = FleetWatch(settings.pure_json, self.backends)

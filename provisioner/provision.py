@@ -15,16 +15,18 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from arrays import names
-from arrays.errors import Busy, ConfigError, PureError, Refused, Unreachable
+from arrays.errors import Busy, ConfigError, NoArrayFits, PureError, Refused, Unreachable
 from provisioner import claims, volumes
 from provisioner.apierrors import Conflict, Malformed, NotThere
 from provisioner.attempts import Attempt, Attempts
 from provisioner.backend import Backend
 from provisioner.backends import Backends
+from provisioner.chosen import Chosen
 from provisioner.classes import VolumeClass, parse_class
 from provisioner.claims import Claim, ClassMissing
 from provisioner.kube import PVS, Kube, in_namespace, named
 from provisioner.manifest import Made, persistent_volume
+from provisioner.nodes import Nodes
 from provisioner.objects import ClaimRecord, ClassRecord, PvRecord, Raw, claim_record, pv_record
 from provisioner.origins import Origin, Origins
 from provisioner.placement import may_hold
@@ -82,8 +84,9 @@ class Provision:
                  finalizers: Callable[[], bool] = lambda: True) -> None:
         self._kube, self._caches, self._backends = kube, caches, backends
         self._attempts, self._settings, self._origins = attempts, settings, origins
+        self._chosen = Chosen(kube, caches.classes, Nodes(kube, settings.node_affinity))
         self._may_act, self._fresh, self._finalizers = may_act, fresh, finalizers
-        self._parsed: dict[str, VolumeClass] = {}       # class UID -> what it asks for
+        self._parsed: dict[str, tuple[str, VolumeClass]] = {}       # class -> its UID, and what it asks for
         self._strangers: set[str] = set()               # claims from before our start: somebody may have begun them
         self._since = time.monotonic()
 
@@ -91,6 +94,14 @@ class Provision:
         """These claims may have been begun by a process before this one."""
         self._strangers |= uids
         self._since = time.monotonic()
+
+    def forget_class(self, name: str) -> None:
+        """The class is gone, or another one has its name."""
+        self._parsed.pop(name, None)
+
+    def forget_claim(self, uid: str) -> None:
+        """The claim is served or gone, and nothing was begun for it here."""
+        self._strangers.discard(uid)
 
     def __call__(self, uid: str) -> Saved | None:
         """Bring a claim as far as it goes now. None when there is nothing to be done; PureError when it is not done."""
@@ -109,7 +120,8 @@ class Provision:
             log.debug("claim=%s skipped: %s", record.key, why)
             return None
         volume_class = self._volume_class(record, storage_class)
-        claims.parse(record, volume_class)              # what cannot be served needs no request to say so
+        # what cannot be served needs no request to say so, and who has to wait must not cost one
+        self._check_room(claims.parse(record, volume_class))
         with self._alone(pv_name):
             return self._serve(record, volume_class)
 
@@ -117,9 +129,10 @@ class Provision:
         """The claim's class, checked once for each of its UIDs."""
         if storage_class is None:
             raise ClassMissing(f"StorageClass {record.class_name} does not exist")
-        found = self._parsed.get(storage_class.uid)
-        if found is None:
-            found = self._parsed[storage_class.uid] = parse_class(storage_class)
+        uid, found = self._parsed.get(storage_class.name, ("", None))
+        if found is None or uid != storage_class.uid:
+            found = parse_class(storage_class)
+            self._parsed[storage_class.name] = storage_class.uid, found
             if found.unknown:
                 log.warning("StorageClass %s: not known for backend %s and left out: %s", found.name, found.backend,
                             ", ".join(found.unknown))
@@ -139,11 +152,16 @@ class Provision:
         if live is None:
             return None
         claim = claims.parse(live, volume_class)
-        if self._attempts.unsaved() >= _MOST_UNSAVED:
-            raise Busy("the Kubernetes API", "PVs of volumes already made are still unsaved")
         attempt = self._attempts.open(claim.uid, claim.key, claim.pv_name)
         attempt.tries += 1
         return self._save(attempt, self._make(claim, attempt))
+
+    def _check_room(self, claim: Claim) -> None:
+        """Busy when nothing can be begun now: the API takes no PVs, or every array is at work on as much as it may."""
+        if self._attempts.unsaved() >= _MOST_UNSAVED:
+            raise Busy("the Kubernetes API", "PVs of volumes already made are still unsaved")
+        if self._backends.crowded(claim):
+            raise Busy("the fleet", "every array that may have the volume is at work on as many as it may")
 
     def _confirmed(self, record: ClaimRecord) -> ClaimRecord | None:
         """The claim as the API has it now, None when it is not to be served any more: caches are late.
@@ -180,7 +198,7 @@ class Provision:
         made = volumes.made(backend.store, found, dict(backend.labels))
         attempt.pv = persistent_volume(claim, made, self._settings.prefix, default_fs_type=self._settings.fs_type,
                                        provisioner=self._settings.provisioner, finalizer=self._finalizers(),
-                                       why=attempt.why)
+                                       why=attempt.why, node_keys=self._settings.node_affinity)
         attempt.made = made
         self._strangers.discard(claim.uid)
         return made
@@ -220,8 +238,14 @@ class Provision:
     def _create(self, name: str, claim: Claim, attempt: Attempt, origin: Origin | None) -> tuple[Backend, Found]:
         """Make the volume on the best array that does not refuse."""
         refused: dict[str, str] = {}
+        node = self._chosen.node(claim)
         while True:
-            backend, pod, attempt.why = self._backends.place(claim, name, origin.array if origin else "", refused)
+            try:
+                backend, pod, attempt.why = self._backends.place(claim, name, origin.array if origin else "", refused, node)
+            except NoArrayFits:
+                if node and node.keys and not attempt.sent:
+                    self._chosen.give_back(claim)
+                raise
             found: Found | None = None
             try:
                 with self._array(backend, attempt):
@@ -232,6 +256,8 @@ class Provision:
                 refused[backend.name] = str(error)
             finally:
                 backend.settle(name, found is not None)
+                if found is None:
+                    self._backends.spread.cancel(claim.pv_name)
 
     def _adopt(self, backend: Backend, found: Found, claim: Claim, attempt: Attempt, origin: Origin | None) -> Found:
         log.info("claim=%s takes over volume=%s array=%s from an earlier attempt", claim.key, found.name, backend.name)
@@ -321,4 +347,5 @@ class Provision:
                 if found is not None:
                     volumes.unmake(backend.store, found, self._settings.eradicate)
             attempt.sent.discard(array)
+        self._backends.spread.cancel(attempt.pv_name)
         attempt.made = None

@@ -9,6 +9,8 @@ from arrays import names
 from arrays.errors import ConfigError
 from provisioner import wellknown
 from provisioner.classes import FILE_SYSTEMS
+from provisioner.labels import Keys, is_key
+from provisioner.selectors import TOPOLOGY_PREFIX
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -30,8 +32,10 @@ class Settings:
     retry_longest: float = 300.0                        # PURE_RETRY_LONGEST
     api_rate: float = 0.0                               # PURE_API_RATE, requests a second; 0: only the server limits
     finalizers: bool = True                             # PURE_PV_FINALIZER
+    node_affinity: Keys = ()                            # PURE_PV_NODE_AFFINITY: (array's label, node's label)
     eradicate: bool = False                             # PURE_ERADICATE_ON_DELETE
     measure_every: float = 30.0                         # PURE_MEASURE_EVERY
+    busy: float = 10.0                                  # PURE_BUSY_LATENCY, milliseconds; 0: no array ever is
     array_timeout: float = 30.0                         # PURE_ARRAY_TIMEOUT
     leader_election: bool = True                        # PURE_LEADER_ELECTION
     lease: float = 15.0                                 # PURE_LEASE_DURATION
@@ -72,8 +76,10 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         retry_longest=found.number("PURE_RETRY_LONGEST", Settings.retry_longest, 0.01, 86400),
         api_rate=found.number("PURE_API_RATE", Settings.api_rate, 0, 100_000),
         finalizers=found.switch("PURE_PV_FINALIZER", Settings.finalizers),
+        node_affinity=_node_keys(found.text("PURE_PV_NODE_AFFINITY", "")),
         eradicate=found.switch("PURE_ERADICATE_ON_DELETE", Settings.eradicate),
         measure_every=found.number("PURE_MEASURE_EVERY", Settings.measure_every, 0.05, 3600),
+        busy=found.number("PURE_BUSY_LATENCY", Settings.busy, 0, 60_000),
         array_timeout=found.number("PURE_ARRAY_TIMEOUT", Settings.array_timeout, 0.1, 600),
         leader_election=found.switch("PURE_LEADER_ELECTION", Settings.leader_election),
         **_election_times(found),
@@ -93,6 +99,18 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
 def environment() -> Mapping[str, str]:
     """Where {"env": NAME} tokens of pure.json are looked up."""
     return os.environ
+
+
+def _node_keys(text: str) -> Keys:
+    """"rack,zone=topology.kubernetes.io/zone" as pairs of an array's label and the node's label that goes with it."""
+    found = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        label, _, key = map(str.strip, part.partition("="))
+        key = key or TOPOLOGY_PREFIX + label
+        if not (label and is_key(key)):
+            raise ConfigError(f"PURE_PV_NODE_AFFINITY: {part!r} is neither the label of an array nor label=label of nodes")
+        found.append((label, key))
+    return tuple(found)
 
 
 def _election_times(found: "_Reader") -> dict[str, float]:

@@ -14,6 +14,7 @@ class Measure(NamedTuple):
     used: int
     volumes: int
     pods: Mapping[str, int] = {}            # replication pod -> volumes in it
+    wait: float = 0.0                       # milliseconds its hosts wait for an answer just now, 0 if it does not tell
 
 
 class Found(NamedTuple):

@@ -77,4 +77,7 @@ class Sweep:
 
     def _used(self, orphan: Orphan) -> bool:
         backend = self._backends.get(orphan.array)
-        return backend is None or bool(backend.store.users(orphan.volume))
+        if backend is None:
+            return True
+        with backend.at_work(backend.volume_slots, "list"):
+            return bool(backend.store.users(orphan.volume))

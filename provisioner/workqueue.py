@@ -25,6 +25,9 @@ class Backoff(NamedTuple):
         return min(self.first * 2.0 ** min(failures - 1, 32), self.longest) * random.uniform(0.75, 1.0)
 
 
+BUSY = Backoff(0.25, 1.0)       # until what somebody else holds is tried again
+
+
 def ignored(seconds: float) -> None:
     """Where nobody wants to know."""
 
@@ -45,6 +48,7 @@ class WorkQueue(Generic[K]):
         self._delayed: list[tuple[float, int, K]] = []      # heap of (due, tie-breaker, key)
         self._due: dict[K, float] = {}                      # the earliest due time of each delayed key
         self._failures: dict[K, int] = {}
+        self._postponed: dict[K, int] = {}                  # how often in a row what it needs was in use
         self._count = 0
         self._closed = False
         self.added = 0
@@ -74,10 +78,18 @@ class WorkQueue(Generic[K]):
         """Have the key worked on after its back-off, the longest one, or `after` seconds; returns the seconds."""
         with self._changed:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
+            self._postponed.pop(key, None)
             self.retried += 1
         delay = self._backoff.longest if longest else self._backoff.delay(failures) if after is None else after
         self.add_after(key, delay)
         return delay
+
+    def postpone(self, key: K) -> int:
+        """Have the key worked on soon: something it needs is in use. Longer each time; returns how often so far."""
+        with self._changed:
+            times = self._postponed[key] = self._postponed.get(key, 0) + 1
+        self.add_after(key, BUSY.delay(times))
+        return times
 
     def failures(self, key: K) -> int:
         """How often the key was retried since it was last forgotten."""
@@ -87,6 +99,7 @@ class WorkQueue(Generic[K]):
         """The key's work succeeded or is void: its next failure is its first."""
         with self._changed:
             self._failures.pop(key, None)
+            self._postponed.pop(key, None)
             self._due.pop(key, None)
 
     def hurry(self) -> None:

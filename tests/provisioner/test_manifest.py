@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.manifest import Made, persistent_volume, valid_labels
+from provisioner.labels import valid_labels
+from provisioner.manifest import Made, persistent_volume
 from provisioner.objects import pv_record
 from provisioner.selectors import parse_selector, unmet
 from tests.provisioner.given import OURS, UID, claim, volume_class
