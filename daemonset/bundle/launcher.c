@@ -44,7 +44,7 @@ int main(int argc, char **argv)
 {
 	static char own[PATH_MAX], ld[PATH_MAX], so[PATH_MAX], python[PATH_MAX], script[PATH_MAX];
 	char *options[] = {ld, "--inhibit-cache", "--library-path", so, python,
-		"-I", "-S", "-B", "-X", "utf8=1", "-W", "ignore", script};
+		"-I", "-S", "-B", "-X", "utf8=1", script};
 	enum { OPTIONS = sizeof options / sizeof *options };
 	char *command[OPTIONS + argc + 1];
 	char *environment[1024];

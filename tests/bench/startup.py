@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 40
-FLAGS = ("-I", "-S", "-B", "-X", "utf8=1", "-W", "ignore")
+FLAGS = ("-I", "-S", "-B", "-X", "utf8=1")
 DEPENDENCIES = ("click", "requests", "urllib3", "idna", "charset_normalizer", "certifi", "purestorage")
 MAIN = "import sys\nsys.path[:0] = [{tree!r}]\nfrom flex.cli import run\nrun()\n"
 
