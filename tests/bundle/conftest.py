@@ -43,18 +43,21 @@ class Root:
             subprocess.run(["umount", "--lazy", self.path / name], check=False)
 
     def flex(self, *argv: str, environment: dict[str, str] | None = None, prepare: str = "",
-             closed: tuple[int, ...] = ()) -> tuple[dict[str, object], str]:
+             closed: tuple[int, ...] = (), before_exec: Callable[[], None] | None = None,
+             status: tuple[int, ...] = (0,)) -> tuple[dict[str, object], str]:
         """Run the driver in this root; its JSON and what it said on stderr. `prepare`: shell lines run before, outside."""
         command = ["/usr/sbin/chroot", str(self.path), f"/{PLUGIN}/flex", *argv]
         if prepare:
             command = ["/usr/bin/unshare", "--mount", "sh", "-ec", f'{prepare}\nexec "$@"', "sh", *command]
 
-        def close() -> None:
+        def begin() -> None:
             for fd in closed:
                 os.close(fd)
+            if before_exec is not None:
+                before_exec()
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment or {},
-                              stdin=subprocess.DEVNULL, preexec_fn=close if closed else None, check=False)
-        assert done.returncode == 0, done
+                              stdin=subprocess.DEVNULL, preexec_fn=begin, check=False)
+        assert done.returncode in status, done
         return json.loads(done.stdout), done.stderr
 
 

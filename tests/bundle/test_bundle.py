@@ -1,7 +1,7 @@
 """The driver as a node gets it: no Python, no C library, odd environments, closed streams, its own children.
 
-Chroots stand in for nodes. A user land as old as glibc 2.17 was not at hand: a root without any C library is the harder
-case, since nothing of the node's is used.
+Chroots stand in for nodes (nodes.py says which, and what stands in for CentOS 7). A root without any C library is the
+hardest case, since nothing of the node's is used.
 """
 
 import json
@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 
 from simulator.fleet import Simulator
+from tests.bundle import nodes
 from tests.bundle.conftest import PLUGIN, Root
+from tests.bundle.nameserver import NameServer
 
 INIT = {"status": "Success", "capabilities": {"attach": False, "selinuxRelabel": True, "supportsMetrics": True,
                                               "fsGroup": True, "requiresFSResize": True}}
@@ -30,6 +32,55 @@ def test_runs_on_a_root_with_nothing_in_it(root: Root) -> None:
 
 def test_runs_beside_busybox(busybox_root: Root) -> None:
     assert busybox_root.flex("init") == (INIT, "")
+
+
+def test_runs_without_dev(root: Root) -> None:
+    """No /dev/null, no /dev/urandom: the launcher and the interpreter do without."""
+    assert root.flex("init", prepare=f"umount --lazy {root.path}/dev") == (INIT, "")
+    bare = f"umount --lazy {root.path}/dev; umount {root.path}/proc"
+    assert root.flex("init", prepare=bare, closed=(0,)) == (INIT, "")
+
+
+def unmount_of_a_mount(root: Root) -> None:
+    """A volume's directory is unmounted by the root's own umount, as on a node."""
+    mount_dir = "pods/1/volumes/pure~flex/pvc-1"
+    (root.path / mount_dir).mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", root.path / mount_dir], check=True)
+    try:
+        reply, errors = root.flex("unmount", f"/{mount_dir}", environment={"PATH": "/usr/bin:/bin"})
+        assert reply["status"] == "Success" and errors == "", reply
+        assert not os.path.ismount(root.path / mount_dir)
+    finally:
+        subprocess.run(["umount", root.path / mount_dir], check=False, capture_output=True)
+
+
+def test_runs_beside_an_older_glibc(root: Root) -> None:
+    """The oldest release on Debian's mirror: its umount gets that release's libc and never ours, which is newer."""
+    release = nodes.add_older_debian(root.path)
+    print(f"the oldest release of Debian that is to be had: {release}")
+    assert root.flex("init") == (INIT, "")
+    unmount_of_a_mount(root)
+
+
+UMOUNT = """
+#include <stdlib.h>
+#include <sys/mount.h>
+int main(int argc, char **argv) { return getenv("LD_LIBRARY_PATH") || umount(argv[argc - 1]); }
+"""
+
+
+def test_runs_beside_musl(root: Root) -> None:
+    """A node whose libc is not glibc (Alpine): its own programs run from the driver."""
+    nodes.add_musl(root.path, UMOUNT, "umount")
+    assert root.flex("init") == (INIT, "")
+    unmount_of_a_mount(root)
+
+
+def test_runs_on_the_kernel_of_centos_7(root: Root, simulator: Simulator) -> None:
+    """Each system call younger than Linux 3.10 answers ENOSYS, as there: start, TLS, and a call to an array."""
+    assert root.flex("init", before_exec=nodes.kernel_3_10) == (INIT, "")
+    said = mount_of_a_missing_volume(root, simulator, "127.0.0.1", Path(simulator.ca).read_bytes(), nodes.kernel_3_10)
+    assert "k8s-pvc-1" in said and "certificate" not in said
 
 
 def test_runs_on_a_read_only_root_with_noexec_tmp(root: Root) -> None:
@@ -55,6 +106,23 @@ def test_no_environment_disturbs_it(bundle: Path, environment: dict[str, str]) -
 @pytest.mark.parametrize("closed", [(0,), (0, 2)], ids=["stdin", "stdin and stderr"])
 def test_closed_streams(root: Root, closed: tuple[int, ...]) -> None:
     assert root.flex("init", closed=closed) == (INIT, "")
+
+
+FAMILY = {"attach": ("{}", "node1"), "waitforattach": ("/dev/x", "{}"), "isattached": ("{}", "node1"),
+          "detach": ("pvc-1", "node1"), "mountdevice": ("/mounts/1", "/dev/x", "{}"), "unmountdevice": ("/mounts/1",)}
+CALLS = {"init": (), "mount": ("/pods/1", "{}"), "unmount": ("/pods/1",), "expandfs": ("{}", "/dev/x", "/pods/1", "2", "1"),
+         **FAMILY}
+
+
+@pytest.mark.parametrize("attach", [False, True], ids=["", "attach"])
+@pytest.mark.parametrize("verb", CALLS)
+def test_each_call_and_its_errors_are_one_json_object(root: Root, verb: str, attach: bool) -> None:
+    """With good arguments, none and too many; on a node that has nothing. kubelet reads both streams as one text."""
+    environment = {"PURE_FLEX_ATTACH": "true"} if attach else {}
+    for arguments in (CALLS[verb], (), (*CALLS[verb], "x", "y")):
+        reply, errors = root.flex(verb, *arguments, environment=environment, status=(0, 1))
+        assert reply["status"] in ("Success", "Failure", "Not supported") and errors == ""
+        assert (reply["status"] == "Not supported") == (verb in FAMILY and not attach), reply
 
 
 def test_without_proc(root: Root) -> None:
@@ -112,16 +180,18 @@ def simulator(tmp_path: Path) -> Iterator[Simulator]:
         yield made
 
 
-def mount_of_a_missing_volume(root: Root, simulator: Simulator, host: str, ca: bytes) -> str:
+def mount_of_a_missing_volume(root: Root, simulator: Simulator, host: str, ca: bytes,
+                              before_exec: Callable[[], None] | None = None, verify: object = "/etc/ca.pem") -> str:
     """The message of a mount that gets as far as asking the array."""
     array = simulator.add_flash_array("fa1")
     port = array.endpoint.rpartition(":")[2]
     (root.path / "etc/ca.pem").write_bytes(ca)
     (root.path / "etc/pure").mkdir()
     (root.path / "etc/pure/pure.json").write_text(json.dumps({"FlashArrays": [
-        {"MgmtEndPoint": f"{host}:{port}", "APIToken": array.token, "VerifyTLS": "/etc/ca.pem"}]}))
+        {"MgmtEndPoint": f"{host}:{port}", "APIToken": array.token, "VerifyTLS": verify}]}))
     options = {"volume": "k8s-pvc-1", "backend": "block", "array": f"{host}:{port}", "kubernetes.io/readwrite": "rw"}
-    reply, errors = root.flex("mount", "/pods/1/volumes/pure~flex/pvc-1", json.dumps(options))
+    reply, errors = root.flex("mount", "/pods/1/volumes/pure~flex/pvc-1", json.dumps(options),
+                              before_exec=before_exec, status=(0, 1))
     assert errors == "" and reply["status"] == "Failure"
     return str(reply["message"])
 
@@ -136,6 +206,16 @@ def test_host_names_resolve(root: Root, simulator: Simulator, services: str) -> 
     assert "k8s-pvc-1" in said and "certificate" not in said and "resolve" not in said
 
 
+@pytest.mark.parametrize("services", ["files dns", "files myhostname dns", "mdns4_minimal dns files"])
+def test_host_names_resolve_by_dns(root: Root, simulator: Simulator, services: str) -> None:
+    """A name that only the name server of the node's resolv.conf knows."""
+    with NameServer({"array.example.com": "127.0.0.1"}) as server:
+        (root.path / "etc/resolv.conf").write_text(f"nameserver {server.address}\n")
+        (root.path / "etc/nsswitch.conf").write_text(f"hosts: {services}\n")
+        said = mount_of_a_missing_volume(root, simulator, "array.example.com", b"", verify=False)
+    assert "k8s-pvc-1" in said and "resolve" not in said and "array.example.com" in server.asked
+
+
 def test_tls_is_verified_with_the_given_ca(root: Root, simulator: Simulator) -> None:
     said = mount_of_a_missing_volume(root, simulator, "127.0.0.1", Path(simulator.ca).read_bytes())
     assert "k8s-pvc-1" in said and "certificate" not in said
@@ -145,6 +225,12 @@ def test_tls_refuses_another_ca(root: Root, simulator: Simulator) -> None:
     foreign = Path(ssl.get_default_verify_paths().openssl_cafile or "/etc/ssl/certs/ca-certificates.crt")
     foreign = foreign if foreign.exists() else Path("/etc/ssl/certs/ca-certificates.crt")
     said = mount_of_a_missing_volume(root, simulator, "127.0.0.1", foreign.read_bytes())
+    assert "certificate" in said.lower()
+
+
+def test_tls_refuses_by_the_bundles_own_list(root: Root, simulator: Simulator) -> None:
+    """`VerifyTLS: true`: the public authorities that the bundle ships are read, and the array's is none of them."""
+    said = mount_of_a_missing_volume(root, simulator, "127.0.0.1", b"", verify=True)
     assert "certificate" in said.lower()
 
 
