@@ -81,7 +81,7 @@ class Server:
                 fault = self._faults.hit(verb, target.resource.plural, target.name, user)
                 response = await self._served(request, verb, target, query, caller, fault)
         except ApiError as error:
-            response = _refusal(error)
+            response = _refusal(error, _warnings(target.resource, self._version) if target and error.code > 403 else None)
         except _Dropped:
             if request.transport is not None:
                 request.transport.abort()
@@ -109,10 +109,10 @@ class Server:
         self._accounts.authorize(caller, verb, target.resource, target.namespace, target.name, target.subresource)
         if verb == "watch":
             return await self._watches.answer(request, target.resource, target.namespace, query, fault)
-        response = self._work(verb, target, query, body, request.content_type)
+        status, answer = self._work(verb, target, query, body, request.content_type)
         if fault and fault.after:
             await self._suffer(fault)
-        return response
+        return _answer(status, answer, _warnings(target.resource, self._version))
 
     async def _suffer(self, fault: Fault) -> None:
         while fault.hang and not fault.cleared.is_set() and not self.stopping.is_set():
@@ -125,23 +125,22 @@ class Server:
                            retry_after=fault.retry_after)
 
     def _work(self, verb: str, target: _Target, query: Mapping[str, str], body: bytes,
-              content_type: str) -> web.Response:
+              content_type: str) -> tuple[int, bytes]:
+        """Status and body."""
         resource, namespace, name, subresource = target
         if verb == "list":
-            return _answer(200, self._lists.answer(resource, namespace, query))
+            return 200, self._lists.answer(resource, namespace, query)
         if verb == "get":
-            return _answer(200, self._registry.get(resource, namespace, name).full)
+            return 200, self._registry.get(resource, namespace, name).full
         content = _decode(body)
         if verb == "create":
-            created = self._registry.create(resource, namespace, content)
-            return _answer(201, created.full, _warnings(resource, self._version))
+            return 201, self._registry.create(resource, namespace, content).full
         if verb == "update":
-            return _answer(200, self._registry.replace(resource, namespace, name, content, subresource).full)
+            return 200, self._registry.replace(resource, namespace, name, content, subresource).full
         if verb == "patch":
-            patched = self._registry.patch(resource, namespace, name, content_type, content, subresource)
-            return _answer(200, patched.full)
+            return 200, self._registry.patch(resource, namespace, name, content_type, content, subresource).full
         stored, gone = self._registry.delete(resource, namespace, name, content or query)
-        return _answer(200, stored.full if resource.returns_object or not gone else _deleted(stored))
+        return 200, stored.full if resource.returns_object or not gone else _deleted(stored)
 
 
 class _Dropped(Exception):
@@ -191,9 +190,9 @@ def _answer(status: int, body: bytes, headers: dict[str, str] | None = None) -> 
     return web.Response(status=status, body=body, headers={**_JSON, **headers} if headers else _JSON)
 
 
-def _refusal(error: ApiError) -> web.Response:
-    after = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else None
-    return _answer(error.code, error.to_json(), after)
+def _refusal(error: ApiError, warnings: dict[str, str] | None) -> web.Response:
+    after = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
+    return _answer(error.code, error.to_json(), {**after, **(warnings or {})})
 
 
 def _deleted(stored: Stored) -> bytes:

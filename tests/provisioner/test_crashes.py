@@ -223,7 +223,7 @@ def test_c10_killed_between_destroying_and_deleting_the_pv(cluster: Cluster) -> 
 def test_c11_killed_between_deleting_the_pv_and_its_finalizer(cluster: Cluster) -> None:
     """No PV stays Terminating."""
     pv = released(cluster)
-    letting_go = cluster.api.faults.add(verb="patch", resource=PVS, hang=True, times=None)
+    letting_go = cluster.api.faults.add(verb="update", resource=PVS, hang=True, times=None)
     with cluster.process() as process:
         until(lambda: letting_go.hits, "the finalizer's turn")
         process.kill()

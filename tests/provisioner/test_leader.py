@@ -64,14 +64,16 @@ def endpoints(api: KubeApi) -> str:
     return ((found or {}).get("metadata", {}).get("annotations") or {}).get(ANNOTATION, "")
 
 
-def test_the_first_leads_and_says_so_in_both_locks(api: KubeApi) -> None:
-    """Point 49: where both are allowed both are held, for an older provisioner looks at Endpoints only (R14)."""
-    one = candidate(api, "one")
-    with running(one):
-        assert one.leading.wait(PATIENCE) and one.leads()
-    assert lease(api)["holderIdentity"] == "one" and lease(api)["leaseTransitions"] == 0
-    assert str(lease(api)["renewTime"]).endswith("Z") and len(str(lease(api)["renewTime"])) == 27
-    assert '"holderIdentity": "one"' in endpoints(api)
+def test_the_first_leads_and_says_so_in_both_locks() -> None:
+    """Point 49: where both are allowed both are held, for an older provisioner looks at Endpoints only (R14); up to 1.32."""
+    with KubeApi(version="1.32") as api:
+        api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "pure"}})
+        one = candidate(api, "one")
+        with running(one):
+            assert one.leading.wait(PATIENCE) and one.leads()
+        assert lease(api)["holderIdentity"] == "one" and lease(api)["leaseTransitions"] == 0
+        assert str(lease(api)["renewTime"]).endswith("Z") and len(str(lease(api)["renewTime"])) == 27
+        assert '"holderIdentity": "one"' in endpoints(api)
 
 
 def test_the_second_waits_and_takes_over_when_the_first_is_silent(api: KubeApi) -> None:
@@ -176,14 +178,14 @@ def test_with_the_published_charts_role_the_endpoints_lock_is_enough(api: KubeAp
         assert one.leading.wait(PATIENCE) and one.kind() == "Endpoints"
         assert not two._acquire() and two.holder == "one"
     assert not lease(api) and '"holderIdentity": "one"' in endpoints(api)
+    assert not [asked for asked in api.requests if asked.status == 403]      # asked what is allowed, and kept to it
 
 
 def test_with_the_published_charts_role_a_deprecated_lock_is_better_than_none(api: KubeApi) -> None:
     """From 1.33 on the server warns of Endpoints; where Leases are forbidden they are taken all the same."""
     one = candidate(api, "one", published_chart("pure"))
-    one._endpoints._kube.warned.add(f"/api/v1/namespaces/pure/endpoints/{NAME}")
     with running(one):
-        assert one.leading.wait(PATIENCE) and one.kind() == "Endpoints"
+        assert one.leading.wait(PATIENCE) and one.kind() == "Endpoints" and one._endpoints.deprecated()
 
 
 def test_before_1_14_there_are_no_leases() -> None:
@@ -198,7 +200,6 @@ def test_from_1_33_on_endpoints_are_left_alone_unless_somebody_holds_them(api: K
     """KEP-4974: the server warns of each use; 1.34 here. What was there before is honoured."""
     api.create({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": NAME, "namespace": "pure"}})
     one = candidate(api, "one")
-    one._endpoints._kube.warned.add(f"/api/v1/namespaces/pure/endpoints/{NAME}")       # the stand-in warns of writes only
     with running(one):
         assert one.leading.wait(PATIENCE)
     assert endpoints(api) == "" and lease(api)["holderIdentity"] == "one"
