@@ -5,6 +5,7 @@ provisioner's pod (`kubectl exec`), or with KUBECONFIG. Exit status: 0 fine, 1 s
 """
 
 import sys
+from importlib.metadata import entry_points
 from typing import Any
 
 import click
@@ -43,6 +44,8 @@ def pure() -> None:
     """Ask about the arrays of pure.json and the volumes made for Kubernetes."""
 
 
+for _found in entry_points(group="pure.commands"):      # of rooms above this one: `explore`
+    pure.add_command(_found.load())
 pure.add_command(migrate)
 pure.add_command(import_volume)
 pure.add_command(snapshot)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("arrays", "flex", "provisioner", "daemonset", "simulator")
+ROOMS = ("arrays", "flex", "provisioner", "daemonset", "explorer", "simulator")
 
 # Which rooms a room may import beside itself.
 ALLOWED = {
@@ -17,6 +17,7 @@ ALLOWED = {
     "flex": {"arrays"},
     "provisioner": {"arrays"},
     "daemonset": {"arrays"},
+    "explorer": {"arrays", "provisioner"},
 }
 
 # The only modules that may import these.
@@ -24,6 +25,8 @@ DOORS = {
     "subprocess": {"flex/node/command.py"},
     "purestorage": {"arrays/flasharray.py", "arrays/purestorage_session.py"},
     "kubernetes": {"provisioner/kube.py"},
+    "flask": {"explorer/pages.py"},
+    "waitress": {"explorer/serve.py"},
 }
 PROCESSES = {"flex/node/command.py", "flex/node/aside.py"}
 
@@ -68,7 +71,7 @@ def test_rooms_import_only_what_lies_below_them(room: str) -> None:
 
 @pytest.mark.parametrize("library", sorted(DOORS))
 def test_effects_have_one_door(library: str) -> None:
-    for room in ("arrays", "flex", "provisioner"):
+    for room in ("arrays", "flex", "provisioner", "explorer"):
         for path in modules(room):
             name = str(path.relative_to(ROOT))
             if library in {used.split(".")[0] for used in imports(path)}:
@@ -78,7 +81,7 @@ def test_effects_have_one_door(library: str) -> None:
 @pytest.mark.parametrize("call", ["posix_spawn", "posix_spawnp", "fork", "system", "popen", "execve", "execvp"])
 def test_processes_begin_in_one_place(call: str) -> None:
     """aside.py forks without exec: the child only writes one sysfs file, which may block it for minutes."""
-    for room in ("arrays", "flex", "provisioner"):
+    for room in ("arrays", "flex", "provisioner", "explorer"):
         for path in modules(room):
             name = str(path.relative_to(ROOT))
             assert call not in attributes(path) or name in PROCESSES, f"{name} uses os.{call}"
@@ -86,7 +89,7 @@ def test_processes_begin_in_one_place(call: str) -> None:
 
 def test_environment_is_read_in_settings_only() -> None:
     allowed = {"flex/settings.py", "flex/node/command.py", "provisioner/settings.py", "daemonset/settings.py"}
-    for room in ("arrays", "flex", "provisioner", "daemonset"):
+    for room in ("arrays", "flex", "provisioner", "daemonset", "explorer"):
         for path in modules(room):
             name = str(path.relative_to(ROOT))
             reads = {"environ", "getenv"} & attributes(path)

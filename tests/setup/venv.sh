@@ -18,4 +18,4 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
 fi
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --config-settings editable_mode=compat --editable '.[simulator,test]'
+"$venv/bin/python" -m pip install --quiet --config-settings editable_mode=compat --editable '.[explorer,simulator,test]'
