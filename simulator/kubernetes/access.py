@@ -7,12 +7,9 @@ import json
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from simulator.kubernetes.resources import Resource
-from simulator.kubernetes.status import ApiError, bad_request, forbidden
-
-REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"     # everybody with a token may ask what he may do
+from simulator.kubernetes.status import ApiError, forbidden
 
 
 @dataclass(frozen=True)
@@ -113,14 +110,3 @@ class Accounts:
             where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
             raise forbidden(resource, name, f'User "{user.name}" cannot {verb} resource "{wanted}" in API group '
                             f'"{resource.group}" {where}')
-
-
-def reviewed(user: User, review: Any) -> bytes:
-    """A SelfSubjectAccessReview with its answer; 400 for one about anything but a resource."""
-    asked = (review or {}).get("spec", {}).get("resourceAttributes") if isinstance(review, dict) else None
-    if not asked:
-        raise bad_request("exactly one of nonResourceAttributes or resourceAttributes must be specified")
-    sub = f"/{asked['subresource']}" if asked.get("subresource") else ""
-    allowed = user.may(asked.get("verb", ""), asked.get("resource", "") + sub, asked.get("namespace", ""),
-                       asked.get("name", ""))
-    return json.dumps({**review, "status": {"allowed": allowed, "reason": ""}}).encode()
