@@ -4,17 +4,13 @@ Clients speak to it over HTTPS (`endpoint`, `token`); everything here is for tes
 any thread. What it answers is in `simulator/rest`, what it knows in `simulator/state`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from threading import RLock
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from simulator.clock import Clock
+from simulator.box import Box
 from simulator.counters import Counters
-from simulator.faults import Faults
-from simulator.planes import Plane
 from simulator.rest import flasharray as rest
 from simulator.rest.http import Reply, Request
-from simulator.server import Logged, Server
 from simulator.state.array import ArrayState
 from simulator.state.connections import Seen
 from simulator.state.hosts import KINDS
@@ -24,35 +20,16 @@ from simulator.switches import FlashArraySwitches
 from simulator.views import HostView, VolumeView
 
 
-class FlashArray:
+class FlashArray(Box):
     """One pretend FlashArray; `Simulator.add_flash_array` makes it and starts its server."""
 
     kind = "flash-array"
-
-    def __init__(self, state: ArrayState, lock: RLock, labels: Mapping[str, str]) -> None:
-        self.state = state
-        self.labels = dict(labels)
-        self.server: Server            # set by the simulator, which owns loop and certificates
-        self._lock = lock
+    state: ArrayState
 
     def answer(self, request: Request) -> Reply:
         return rest.answer(self.state, request)
 
-    # Identity and access
-
-    @property
-    def name(self) -> str:
-        return self.state.name
-
-    @property
-    def endpoint(self) -> str:
-        """The management endpoint, "127.0.0.1:PORT", as pure.json's MgmtEndPoint."""
-        return self.server.endpoint
-
-    @property
-    def token(self) -> str:
-        """An API token of the first user, who may do everything."""
-        return self.state.sessions.users[0].token
+    # Access
 
     def add_user(self, name: str, password: str, role: str = "array_admin") -> User:
         """Another user with a token of their own; the role "readonly" may only look."""
@@ -64,59 +41,13 @@ class FlashArray:
         with self._lock:
             self.state.sessions.revoke(token)
 
-    def expire_sessions(self) -> None:
-        """End all sessions at once: the next call of every client gets 401."""
-        with self._lock:
-            self.state.sessions.expire_all()
-
     @property
     def iqn(self) -> str:
         return self.state.iqn
 
     @property
-    def clock(self) -> Clock:
-        return self.state.clock
-
-    @property
     def switches(self) -> FlashArraySwitches:
         return self.state.switches
-
-    @property
-    def plane(self) -> Plane:
-        return self.state.plane
-
-    # Faults and the request log
-
-    @property
-    def faults(self) -> Faults:
-        return self.server.faults
-
-    @property
-    def requests(self) -> list[Logged]:
-        """The requests so far, oldest first: (method, path, status). The path has no version and no query."""
-        return list(self.server.log)
-
-    def clear_requests(self) -> None:
-        self.server.log.clear()
-
-    # Space
-
-    @property
-    def capacity(self) -> int:
-        return self.state.capacity
-
-    @capacity.setter
-    def capacity(self, capacity: int) -> None:
-        self.state.capacity = capacity
-
-    @property
-    def used(self) -> int:
-        """Bytes in use after reduction."""
-        return self.state.used
-
-    @used.setter
-    def used(self, used: int) -> None:
-        self.state.used = used
 
     # Ports
 

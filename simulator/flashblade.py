@@ -1,42 +1,23 @@
 """A pretend FlashBlade as its owner sees it: identity, file systems to look at and to set, faults, the request log."""
 
-from collections.abc import Mapping
-from threading import RLock
 from typing import Any
 
-from simulator.clock import Clock
-from simulator.faults import Faults
-from simulator.planes import Plane
+from simulator.box import Box
 from simulator.rest import flashblade as rest
 from simulator.rest.http import Reply, Request
-from simulator.server import Logged, Server
 from simulator.state.blade import BladeState, FileSystem
 from simulator.switches import FlashBladeSwitches
 from simulator.views import FileSystemView
 
 
-class FlashBlade:
+class FlashBlade(Box):
     """One pretend FlashBlade; `Simulator.add_flash_blade` makes it and starts its server."""
 
     kind = "flash-blade"
-
-    def __init__(self, state: BladeState, lock: RLock, labels: Mapping[str, str]) -> None:
-        self.state = state
-        self.labels = dict(labels)
-        self.server: Server            # set by the simulator, which owns loop and certificates
-        self._lock = lock
+    state: BladeState
 
     def answer(self, request: Request) -> Reply:
         return rest.answer(self.state, request)
-
-    @property
-    def name(self) -> str:
-        return self.state.name
-
-    @property
-    def endpoint(self) -> str:
-        """The management endpoint, "127.0.0.1:PORT", as pure.json's MgmtEndPoint."""
-        return self.server.endpoint
 
     @property
     def nfs_endpoint(self) -> str:
@@ -44,55 +25,8 @@ class FlashBlade:
         return self.state.nfs_endpoint
 
     @property
-    def token(self) -> str:
-        """An API token; those of FlashBlades begin with "T-"."""
-        return self.state.sessions.users[0].token
-
-    def expire_sessions(self) -> None:
-        """End all sessions at once."""
-        with self._lock:
-            self.state.sessions.expire_all()
-
-    @property
-    def clock(self) -> Clock:
-        return self.state.clock
-
-    @property
     def switches(self) -> FlashBladeSwitches:
         return self.state.switches
-
-    @property
-    def plane(self) -> Plane:
-        return self.state.plane
-
-    @property
-    def faults(self) -> Faults:
-        return self.server.faults
-
-    @property
-    def requests(self) -> list[Logged]:
-        """The requests so far, oldest first: (method, path, status). The path has no version and no query."""
-        return list(self.server.log)
-
-    def clear_requests(self) -> None:
-        self.server.log.clear()
-
-    @property
-    def capacity(self) -> int:
-        return self.state.capacity
-
-    @capacity.setter
-    def capacity(self, capacity: int) -> None:
-        self.state.capacity = capacity
-
-    @property
-    def used(self) -> int:
-        """Bytes in use apart from the file systems' own (`set_used`)."""
-        return self.state.used
-
-    @used.setter
-    def used(self, used: int) -> None:
-        self.state.used = used
 
     @property
     def file_systems(self) -> dict[str, FileSystemView]:
