@@ -354,12 +354,25 @@ why_not() {    # $1: pod, $2: phase, $3: reason, $4: message
 
 wait_for_provisioner() {
     deadline=$(($(now) + TIMEOUT))
-    until [ "$(kn get deployment "$PROVISIONER" -o 'jsonpath={.status.availableReplicas}')" = 1 ]; do
-        [ "$(now)" -lt "$deadline" ] || die "after $TIMEOUT s the provisioner does not run: $KUBECTL -n $NAMESPACE describe" \
-            "deployment $PROVISIONER; $KUBECTL -n $NAMESPACE logs deployment/$PROVISIONER"
+    until provisioner_ready; do
+        [ "$(now)" -lt "$deadline" ] || die "after $TIMEOUT s the provisioner is not ready: $(why_no_provisioner)"
         sleep 1
     done
-    say "provisioner: running"
+    say "provisioner: ready"
+}
+
+provisioner_ready() {    # this version of it, not one that is about to end
+    progress=$(kn get deployment "$PROVISIONER" -o 'jsonpath={.metadata.generation}/{.status.observedGeneration}/{.status.updatedReplicas}/{.status.availableReplicas}') || progress=
+    IFS=/ read -r generation observed updated available <<END
+$progress
+END
+    [ "${observed:-0}" -ge "${generation:-1}" ] && [ "${updated:-0}" -ge 1 ] && [ "${available:-0}" -ge 1 ]
+}
+
+why_no_provisioner() {    # what keeps its container from starting, else the last thing it complained of
+    waiting=$(kn get pods -l "app=$PROVISIONER" -o 'jsonpath={.items[*].status.containerStatuses[0].state.waiting.reason}') || waiting=
+    said=$(kn logs "deployment/$PROVISIONER" --tail=50 2>/dev/null </dev/null | grep -E 'WARNING|ERROR' | tail -n 1) || said=
+    printf '%s' "${waiting:-${said:-see $KUBECTL -n $NAMESPACE describe deployment $PROVISIONER}}"
 }
 
 # Uninstalling: provisioner, driver on the nodes, then what is left. PVs, claims, volumes, connections, mounts and the
@@ -421,7 +434,10 @@ stop_provisioner() {
     say "stopping the provisioner"
     kn delete deployment "$PROVISIONER" --ignore-not-found
     deadline=$(($(now) + 60))
-    while [ -n "$(kn get pods -l "app=$PROVISIONER" -o name)" ] && [ "$(now)" -lt "$deadline" ]; do sleep 1; done
+    while [ -n "$(kn get pods -l "app=$PROVISIONER" -o name)" ]; do     # it gives its lock up at the end, with its rights
+        [ "$(now)" -lt "$deadline" ] || { warn "the provisioner does not end; the next one waits until its lock runs out"; break; }
+        sleep 1
+    done
 }
 
 remove_from_nodes() {

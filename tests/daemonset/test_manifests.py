@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from daemonset.image.rootfs import COMMANDS
-from daemonset.settings import DRIVER_SETTINGS
+from daemonset.settings import DRIVER_SETTINGS, read
+from provisioner.settings import Settings
 
 FOLDER = Path(__file__).resolve().parents[2] / "daemonset"
 
@@ -44,6 +45,17 @@ def test_nothing_is_privileged() -> None:
         context = container(kind, name)["securityContext"]
         assert not context.get("privileged") and context["capabilities"]["drop"] == ["ALL"]
         assert context["readOnlyRootFilesystem"] is True
+
+
+@pytest.mark.parametrize(("kind", "name", "port"), [("DaemonSet", "pure-flex", read("/x", environment={}).health_port),
+                                                    ("Deployment", "pure-provisioner", Settings().health_port)])
+def test_kubelet_asks_for_health_where_the_program_answers(kind: str, name: str, port: int) -> None:
+    """AT-86: /healthz decides about a restart, /readyz does not."""
+    found = container(kind, name)
+    assert found["ports"] == [{"name": "health", "containerPort": port}]
+    assert found["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+    assert found["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
+    assert all(found[probe]["timeoutSeconds"] >= 5 for probe in ("livenessProbe", "readinessProbe"))
 
 
 def test_classes_are_the_charts() -> None:

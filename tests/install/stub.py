@@ -41,6 +41,9 @@ CLUSTER_WIDE = {"Namespace", "ClusterRole", "ClusterRoleBinding", "StorageClass"
 TAKES_VALUE = ("-n", "-o", "-l", "-f", "--raw", "--tail", "--request-timeout")
 
 
+PROVISIONER = "pure-provisioner"
+
+
 class Refusal(Exception):
     """What kubectl would print before it ends with 1."""
 
@@ -57,6 +60,8 @@ class Cluster:
         self.plugin_dirs: dict[str, str] = {}                   # node -> volumePluginDir in its configz
         self.sick: dict[str, Raw] = {}                          # node -> containerStatuses[0].state of its daemon
         self.logs: dict[str, str] = {}                          # node -> what its daemon logs
+        self.complaint = ""                                     # what keeps the provisioner from being ready
+        self.lingering = 0                                      # looks during which its pod still ends
         self.mounted: set[str] = set()                          # nodes where the driver has to stay
         self.drivers: set[str] = set()                          # nodes that have the driver
         for name in ("default", "kube-system", "storage"):
@@ -129,6 +134,8 @@ class Cluster:
     def _list(self, kind: str, options: dict[str, str]) -> list[Raw]:
         label, _, value = options.get("-l", "").partition("=")
         space = self._space(kind, options)
+        if value == PROVISIONER and ("Deployment", space, value) not in self.objects:
+            self._end_provisioner(space)
         return [one for (its_kind, its_space, _), one in sorted(self.objects.items())
                 if its_kind == kind and ("--all-namespaces" in options or its_space == space)
                 and (not label or one["metadata"].get("labels", {}).get(label) == value)]
@@ -175,6 +182,8 @@ class Cluster:
         return ""
 
     def _logs(self, words: list[str], options: dict[str, str]) -> str:
+        if words[0] == f"deployment/{PROVISIONER}":
+            return f"2026-01-31T08:15:00.123Z WARNING {self.complaint}\n"
         return self.logs.get(self.objects[("Pod", options["-n"], words[0])]["spec"]["nodeName"], "")
 
     def _adm(self, words: list[str], options: dict[str, str]) -> str:
@@ -197,6 +206,9 @@ class Cluster:
         self.put(one)
         if kind == "DaemonSet":
             self._run_daemon(one)
+        elif kind == "Deployment":
+            self.put({"kind": "Pod", "metadata": {"name": f"{name}-1", "namespace": space, "labels": {"app": name}},
+                      "spec": {"nodeName": "node1"}, "status": {"phase": "Running"}})
         return f"{kind.lower()}/{name} {'configured' if before else 'created'}\n"
 
     def _status(self, one: Raw, before: Raw) -> Raw:
@@ -207,7 +219,7 @@ class Cluster:
         status = {"observedGeneration": generation, "desiredNumberScheduled": len(nodes),
                   "updatedNumberScheduled": len(nodes), "numberReady": ready}
         if one["kind"] == "Deployment":
-            status = {"availableReplicas": 1}
+            status = {"observedGeneration": generation, "updatedReplicas": 1, "availableReplicas": int(not self.complaint)}
         return {"metadata": metadata, "status": status}
 
     def _run_daemon(self, one: Raw) -> None:
@@ -226,6 +238,13 @@ class Cluster:
         if key[0] == "DaemonSet":
             for pod in [one for one in self.objects if one[0] == "Pod" and one[2].startswith(f"{key[2]}-")]:
                 del self.objects[pod]
+
+    def _end_provisioner(self, space: str) -> None:
+        """Its Deployment is gone: the pod finishes what it does, gives up its lock, and ends."""
+        if self.lingering:
+            self.lingering -= 1
+        else:
+            self.objects.pop(("Pod", space, f"{PROVISIONER}-1"), None)
 
     @staticmethod
     def _key(one: Raw) -> tuple[str, str, str]:
@@ -283,9 +302,11 @@ def running(directory: Path) -> Iterator[tuple[Cluster, Path]]:
 
     tools = directory / "bin"
     tools.mkdir()
+    (tools / "sleep").write_text("#!/bin/sh\n")         # what is waited for has happened when it is looked at again
     for name in ("kubectl", "oc"):
         (tools / name).write_text(CLIENT.format(python=sys.executable, path=str(path), name=name))
-        (tools / name).chmod(stat.S_IRWXU)
+    for tool in tools.iterdir():
+        tool.chmod(stat.S_IRWXU)
     with socketserver.UnixStreamServer(str(path), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()

@@ -41,7 +41,7 @@ def test_an_install_makes_everything_and_tells_of_each_node(cluster: Cluster, in
     done = install("--namespace=storage", "-f", values())
     assert (done.status, set(cluster.kinds())) == (0, EVERYTHING), done
     assert stored_arrays(cluster) == ARRAYS
-    assert "node1: ready" in done.out and "node2: ready" in done.out and "provisioner: running" in done.out
+    assert "node1: ready" in done.out and "node2: ready" in done.out and "provisioner: ready" in done.out
     assert {space for _, space, _ in cluster.objects} == {"", "storage"}
 
 
@@ -174,6 +174,14 @@ def test_a_node_without_driver_is_named_with_its_reason(cluster: Cluster, instal
     done = install("-n", "storage", "-f", values(), "--timeout=0")
     assert done.status == 1 and "node1: NOT ready: ImagePullBackOff no such image" in done.out
     assert "node2: NOT ready: ERROR cannot write /kubelet-plugins" in done.out
+
+
+def test_a_provisioner_that_cannot_work_is_told_with_its_reason(cluster: Cluster, install: Install,
+                                                                values: Values) -> None:
+    """Its readiness says whether it could serve a claim; its own last complaint is printed."""
+    cluster.complaint = "array 1.2.3.4: gave no answer"
+    done = install("-n", "storage", "-f", values(), "--timeout=0")
+    assert done.status == 1 and "the provisioner is not ready" in done.err and cluster.complaint in done.err
 
 
 def test_kubelets_own_plugin_directory_is_compared(cluster: Cluster, install: Install, values: Values) -> None:

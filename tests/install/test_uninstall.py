@@ -50,6 +50,18 @@ def test_the_order_lets_nobody_ask_a_driver_that_is_gone(cluster: Cluster, insta
     assert sum("exec" in step for step in steps) == 2
 
 
+def test_the_provisioner_has_ended_before_its_rights_go(cluster: Cluster, install: Install, installed: Installed) -> None:
+    """It gives its lock up with them; without, the next one would wait until the lock runs out."""
+    installed()
+    cluster.lingering = 2
+    assert install("--uninstall").status == 0
+    calls = [" ".join(call) for call in cluster.calls]
+    looks = [place for place, call in enumerate(calls) if "get pods -l app=pure-provisioner" in call]
+    removals = [next(place for place, call in enumerate(calls) if f"delete {kind} " in call)
+                for kind in ("role", "rolebinding", "clusterrole", "clusterrolebinding", "serviceaccount", "secret")]
+    assert len(looks) == 3 and max(looks) < min(removals)
+
+
 def test_pods_that_use_volumes_are_named(cluster: Cluster, install: Install, installed: Installed) -> None:
     """AT-70: those that still run, and no others."""
     installed()
