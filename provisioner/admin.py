@@ -4,17 +4,17 @@ Runs wherever pure.json (PURE_DISCOVERY_CONF) is, for PVs and claims also with a
 provisioner's pod (`kubectl exec`), or with KUBECONFIG. Exit status: 0 fine, 1 something is not, 2 it could not be asked.
 """
 
-import sys
 from importlib.metadata import entry_points
 from typing import Any
 
 import click
 
 from arrays import fleet as fleets
-from arrays.errors import ConfigError, NoArrayFits, PureError
+from arrays.errors import NoArrayFits
 from arrays.fleet import Fleet
 from provisioner.admin_import import import_volume
 from provisioner.admin_migrate import migrate
+from provisioner.console import end
 from provisioner.snapshot import snapshot
 
 _TABLE_OR_JSON = click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table",
@@ -23,20 +23,7 @@ _TABLE_OR_JSON = click.option("-o", "--output", type=click.Choice(["table", "jso
 
 def main() -> None:
     """The console script; exits."""
-    sys.exit(_status())
-
-
-def _status() -> int:
-    try:
-        return int(pure.main(prog_name="pure", standalone_mode=False) or 0)
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except click.exceptions.Abort:
-        return 2
-    except PureError as error:
-        click.echo(f"pure: {error}", err=True)
-        return 2 if isinstance(error, ConfigError) else 1
+    end(pure, "pure")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,4 +1,4 @@
-"""snapshot: take and delete snapshots of claims on FlashArrays, for `kubectl exec` into the provisioner's pod.
+"""snapshot: take and delete snapshots of claims, for `kubectl exec` into the provisioner's pod.
 
     snapshot create -n shop data     prints k8s-pvc-<uid>.<suffix>
     snapshot delete NAME
@@ -6,31 +6,18 @@
 A claim with the annotation snapshot.beta.purestorage.com/name: NAME gets a volume with the snapshot's data.
 """
 
-import sys
 from datetime import datetime, timezone
 from typing import Any
 
 import click
 
-from arrays.errors import ConfigError, NotFound, PureError
+from arrays.errors import ConfigError, NotFound
+from provisioner.console import end
 
 
 def main() -> None:
     """The console script; exits."""
-    sys.exit(_status())
-
-
-def _status() -> int:
-    try:
-        return int(snapshot.main(prog_name="snapshot", standalone_mode=False) or 0)
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except click.exceptions.Abort:
-        return 2
-    except PureError as error:
-        click.echo(f"snapshot: {error}", err=True)
-        return 2 if isinstance(error, ConfigError) else 1
+    end(snapshot, "snapshot")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,10 +32,9 @@ def snapshot() -> None:
 def create(namespace: str, suffix: str, pvc: str) -> int:
     """Take a snapshot of the volume of claim PVC and print its name."""
     from arrays import names
-    from arrays.flasharray import FlashArray
     array, volume = _volume_of(namespace, pvc)
     wanted = names.check_suffix(suffix or datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ"))
-    client = FlashArray(array)
+    client = _client(array)
     try:
         click.echo(client.snapshot(volume, wanted).name)
     finally:
@@ -61,16 +47,14 @@ def create(namespace: str, suffix: str, pvc: str) -> int:
 def delete(name: str) -> int:
     """Delete snapshot NAME, as create printed it; it stays recoverable on the array for a day."""
     from arrays import names
-    from arrays.flasharray import FlashArray
     from provisioner import settings as settings_module
     settings = settings_module.read()
     names.check_snapshot_name(name)
     volume = name.rpartition(".")[0]
     if not names.is_ours(volume, settings.prefix):
         raise ConfigError(f"{name} is not a snapshot of a volume of this cluster: those begin with {settings.prefix}-")
-    fleet = _fleet(settings)
-    for entry in fleet.flash_arrays:
-        client = FlashArray(entry)
+    for entry in _entries(settings, "file" if "::" not in volume else "block", "block"):
+        client = _client(entry)
         try:
             if any(found.name.lower() == name.lower() for found in client.snapshots(volume)):
                 client.destroy_snapshot(name)
@@ -95,29 +79,36 @@ def _volume_of(namespace: str, pvc: str) -> tuple[Any, str]:
     if not volume_name:
         raise ConfigError(f"claim {namespace}/{pvc} is not bound yet")
     pv = pv_record(kube.get(named(PVS, volume_name)), settings.provisioners)
-    if pv is None or pv.backend == "file":
-        raise ConfigError(f"claim {namespace}/{pvc} has no FlashArray volume of ours, and only those have snapshots")
-    return _home(settings, pv.array, pv.volume or f"{settings.prefix}-{pv.name}")
+    if pv is None:
+        raise ConfigError(f"claim {namespace}/{pvc} has no volume of ours, and only those have snapshots here")
+    return _home(settings, pv.backend or "block", pv.array, pv.volume or f"{settings.prefix}-{pv.name}")
 
 
-def _home(settings: Any, hint: str, volume: str) -> tuple[Any, str]:
+def _home(settings: Any, backend: str, hint: str, volume: str) -> tuple[Any, str]:
     """The array that has the volume; the one named in the PV is asked first."""
-    from arrays.flasharray import FlashArray
-    entries = _fleet(settings).flash_arrays
-    for entry in sorted(entries, key=lambda entry: bool(entry.name != hint)):
-        client = FlashArray(entry)
+    for entry in sorted(_entries(settings, backend), key=lambda entry: bool(entry.name != hint)):
+        client = _client(entry)
         try:
-            if client.find_volume(volume):
+            if client.find_volume(volume) if backend == "block" else client.find_file_system(volume):
                 return entry, volume
         finally:
             client.close()
     raise NotFound("the fleet", f"volume {volume}")
 
 
-def _fleet(settings: Any) -> Any:
+def _entries(settings: Any, *backends: str) -> list[Any]:
+    """The arrays of these kinds."""
     from arrays import fleet
     from provisioner import settings as settings_module
-    return fleet.load(settings.pure_json, settings_module.environment())
+    found = fleet.load(settings.pure_json, settings_module.environment())
+    return [*(found.flash_arrays if "block" in backends else ()), *(found.flash_blades if "file" in backends else ())]
+
+
+def _client(entry: Any) -> Any:
+    from arrays.entries import FlashArrayEntry
+    from arrays.flasharray import FlashArray
+    from arrays.flashblade import FlashBlade
+    return FlashArray(entry) if isinstance(entry, FlashArrayEntry) else FlashBlade(entry)
 
 
 if __name__ == "__main__":
