@@ -7,10 +7,11 @@ as was asked for, that is success. Fields differ by version of REST: see `_nfs` 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from arrays.client import Client, same
+from arrays.blade_snapshots import BladeSnapshots, FileSystemSnapshot
+from arrays.client import same
 from arrays.entries import FlashBladeEntry
 from arrays.errors import ConfigError, NotFound, Refused, VolumeDiffers
-from arrays.names import check_file_system_name, export
+from arrays.names import check_file_system_name, check_snapshot_name, export
 from arrays.records import Identity, Row, Space
 from arrays.units import human_exactly
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from arrays.flashblade_session import FlashBladeSession
     from arrays.https import Door
 
-__all__ = ["FileSystem", "FlashBlade", "Identity", "Space"]
+__all__ = ["FileSystem", "FileSystemSnapshot", "FlashBlade", "Identity", "Space"]
 
 _PATTERN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_*")
 
@@ -37,9 +38,10 @@ class FileSystem(NamedTuple):
     snapshot_directory: bool = False
     used: int = 0
     time_remaining: int = 0
+    source: str = ""                    # the file system it is a copy of, "" when it was made empty
 
 
-class FlashBlade(Client["FlashBladeSession"]):
+class FlashBlade(BladeSnapshots):
     """A FlashBlade of the fleet: FlashBlade(entry). No I/O happens before the first call.
 
     Beside what each method says, every call may raise Unreachable (no usable answer) and TokenRefused.
@@ -124,6 +126,33 @@ class FlashBlade(Client["FlashBladeSession"]):
             found = self._left_behind(name, size, refused)
         return found if found.nfs_enabled and found.rules == rules else self._patch("export", name, {"nfs": nfs})
 
+    def copy_snapshot(self, snapshot: str, name: str, size: int, *, rules: str, snapshot_directory: bool = False,
+                      v3: bool = True, v4_1: bool = True) -> FileSystem:
+        """Make a file system with the data of `snapshot` ("other.suffix"); the rest as in create_file_system.
+
+        Refused before REST 1.9, which has no copies. One that an interrupted attempt left is returned, grown if need be.
+        """
+        check_snapshot_name(snapshot)
+        thing = f"file system {check_file_system_name(name)}"
+        if not self._speaks("1.9"):
+            raise Refused(self.who, f"create {thing}", "copies of file systems need REST 1.9 (Purity//FB 3.0) or newer, and "
+                          "this array's is older")
+        nfs = {**self._nfs(v3, v4_1), "rules": rules}
+        body = {"name": name, "source": {"name": snapshot}, "provisioned": size, **self._limit(), "nfs": nfs,
+                "snapshot_directory_enabled": snapshot_directory}
+        try:
+            answer = self._ask("create", thing, lambda rest: rest.call("POST", "file-systems", {}, body))
+            found = _file_system(answer["items"][0])
+        except Refused as refused:
+            found = self._left_behind(name, None, refused)
+            origin = snapshot.partition(".")[0]
+            if not same(found.source, origin):
+                raise VolumeDiffers(self.who, thing, f"a copy of {origin}",
+                                    f"a copy of {found.source}" if found.source else "no source") from None
+        if 0 < found.size < size:
+            found = self._patch("grow", name, {"provisioned": size})
+        return found if found.nfs_enabled and found.rules == rules else self._patch("export", name, {"nfs": nfs})
+
     def grow_file_system(self, name: str, size: int) -> FileSystem:
         """Make a file system at least `size` bytes large; a larger or unlimited one is left alone."""
         found = self.file_system(name)
@@ -177,15 +206,15 @@ class FlashBlade(Client["FlashBladeSession"]):
             raise
         return _file_system(answer["items"][0])
 
-    def _left_behind(self, name: str, size: int, refused: Refused) -> FileSystem:
-        """The live file system that is why the array refused to make one; other refusals are raised again."""
+    def _left_behind(self, name: str, size: int | None, refused: Refused) -> FileSystem:
+        """The live file system (of `size`) that is why the array refused to make one; other refusals are raised again."""
         found = self.find_file_system(name, pending=True)
         if found is None:
             raise refused
         if found.destroyed:
             raise Refused(self.who, refused.what, "a destroyed file system keeps that name until it is eradicated: "
                           "recover or eradicate it on the array")
-        if found.size != size:
+        if size is not None and found.size != size:
             raise VolumeDiffers(self.who, f"file system {name}", human_exactly(size), human_exactly(found.size))
         return found
 
@@ -201,12 +230,6 @@ class FlashBlade(Client["FlashBladeSession"]):
         """Before REST 1.4 the size of a file system is only what is shown to its users."""
         return {"hard_limit_enabled": True} if self._speaks("1.4") else {}
 
-    def _speaks(self, version: str) -> bool:
-        return self._ask("tell", "its versions of REST", lambda rest: rest.speaks(version))
-
-    def _items(self, verb: str, thing: str, path: str, params: Mapping[str, str] | None = None) -> list[Any]:
-        return self._ask(verb, thing, lambda rest: rest.items(path, params))
-
 
 def _file_system(row: Row) -> FileSystem:
     """{"name", "provisioned", "destroyed", "time_remaining" (ms), "nfs": {…}, "snapshot_directory_enabled", "space"}"""
@@ -215,4 +238,5 @@ def _file_system(row: Row) -> FileSystem:
                       any(nfs.get(key) for key in ("enabled", "v3_enabled", "v4_1_enabled")),
                       bool(row.get("snapshot_directory_enabled")),
                       int((row.get("space") or {}).get("total_physical") or 0),
-                      int(row.get("time_remaining") or 0) // 1000)
+                      int(row.get("time_remaining") or 0) // 1000,
+                      ((row.get("source") or {}).get("name") or "").partition(".")[0])

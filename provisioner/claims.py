@@ -89,20 +89,19 @@ def parse(record: ClaimRecord, volume_class: VolumeClass) -> Claim:
     _check_modes(record.access_modes, volume_class.backend)
     return Claim(record.uid, record.namespace, record.name, record.version,
                  array_size(parse_quantity(record.requested)), record.access_modes, record.volume_mode, volume_class,
-                 parse_selector(record.selector), record.node, _source(record, volume_class.backend))
+                 parse_selector(record.selector), record.node, _source(record))
 
 
-def _source(record: ClaimRecord, backend: str) -> Source | None:
+def _source(record: ClaimRecord) -> Source | None:
     """What is to be copied; LeftAlone when that is not ours to copy, for an empty volume would be the worst answer."""
     if record.source is None:
-        if record.snapshot and backend != BLOCK:
-            raise ConfigError(f"snapshot {record.snapshot} cannot be copied to backend {backend}: snapshots are "
-                              "FlashArrays'")
         return Source(snapshot=record.snapshot) if record.snapshot else None
-    group, kind, name = record.source
-    if (group, kind) == ("", "PersistentVolumeClaim") and backend == BLOCK:
+    group, kind, name, *elsewhere = record.source
+    if (group, kind) == ("", "PersistentVolumeClaim") and elsewhere in ([], [record.namespace]):
         return Source(claim=name)
-    raise LeftAlone(f"data source {'/'.join(filter(None, record.source))} is not one that backend {backend} can copy: "
+    what = "/".join(filter(None, (group, kind, name)))
+    where = f" of namespace {elsewhere[0]}" if elsewhere else ""
+    raise LeftAlone(f"data source {what}{where} is none that can be copied here, which are claims of the same namespace: "
                     "the claim is left to whoever serves it")
 
 

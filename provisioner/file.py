@@ -31,11 +31,25 @@ class FileStore:
 
     def create(self, name: str, claim: Claim, wishes: Wishes) -> Found:
         """Make the file system with its export rules in one call, so that nobody mounts it without them."""
+        if wishes.source:
+            return self._copy(name, claim, wishes)
         return _found(self.array.create_file_system(name, claim.size, rules=wishes.export_rules,
                                                     snapshot_directory=wishes.snapshot_directory))
 
+    def _copy(self, name: str, claim: Claim, wishes: Wishes) -> Found:
+        """Only snapshots can be copied: of a live file system one is taken for it, and destroyed afterwards."""
+        snapshot = wishes.source
+        if "." not in snapshot:
+            snapshot = self.array.snapshot(wishes.source, _suffix(claim)).name
+        found = _found(self.array.copy_snapshot(snapshot, name, claim.size, rules=wishes.export_rules,
+                                                snapshot_directory=wishes.snapshot_directory))
+        self.complete(name, claim, wishes)
+        return found
+
     def complete(self, name: str, claim: Claim, wishes: Wishes) -> None:
-        """All was in the call that made it."""
+        """All was in the call that made it, but for the snapshot that a copy of a live file system needed."""
+        if wishes.source and "." not in wishes.source:
+            self.array.destroy_snapshot(f"{wishes.source}.{_suffix(claim)}")
 
     def users(self, name: str) -> Sequence[str]:
         """A FlashBlade does not tell who has mounted a file system."""
@@ -66,4 +80,9 @@ class FileStore:
 
 
 def _found(file_system: FileSystem) -> Found:
-    return Found(file_system.name, file_system.size, file_system.destroyed)
+    return Found(file_system.name, file_system.size, file_system.destroyed, file_system.source)
+
+
+def _suffix(claim: Claim) -> str:
+    """Of the snapshot that is taken for a claim's copy: a repeat finds it again."""
+    return f"copy-{claim.uid}"

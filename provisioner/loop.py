@@ -81,7 +81,7 @@ class Loop:
                                     may_act=may_act, fresh=fresh, finalizers=lambda: finalizers.allowed)
         self._reclaim = Reclaim(kube, self.pvs.cache, search, self.attempts, finalizers, settings, may_act=may_act)
         self._grow = growth.Grow(self.claims.cache, self.pvs.cache, search, settings, may_act=may_act)
-        self._sweep = Sweep(kube, backends, self.pvs.cache, settings, self._orphans)
+        self._sweep = Sweep(kube, backends, self.pvs.cache, self.attempts, settings, self._orphans, may_act=may_act)
         self._threads: list[threading.Thread] = []
         self._workers: list[threading.Thread] = []
         self._first_look: threading.Thread | None = None
@@ -191,6 +191,8 @@ class Loop:
             self._provision.forget_claim(uid)
         if new is None:
             self.outcomes.claim_gone(uid)
+            if old is not None and not old.bound:
+                self._sweep.went_unbound(uid)
         if new is not None and new.capacity != new.requested:
             self.volume_queue.add(("grow", uid))
         else:

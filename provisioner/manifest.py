@@ -54,7 +54,10 @@ def persistent_volume(claim: Claim, made: Made, prefix: str, *, default_fs_type:
         "flexVolume": {"driver": wellknown.DRIVER, "options": _options(claim, made, prefix)},
     }
     if claim.volume_class.backend == BLOCK:
-        spec["flexVolume"]["fsType"] = claim.volume_class.fs_type or default_fs_type
+        fs_type = spec["flexVolume"]["fsType"] = claim.volume_class.fs_type or default_fs_type
+        if claim.source and fs_type == "xfs":
+            options = spec["flexVolume"]["options"]
+            options["mountOptions"] = _of_a_copy(options.get("mountOptions", ""))
     if claim.volume_mode:                   # the server knows the field (1.9)
         spec["volumeMode"] = claim.volume_mode
     if near := affinity(made.labels, node_keys):
@@ -69,19 +72,16 @@ def _options(claim: Claim, made: Made, prefix: str) -> dict[str, str]:
         "volume": made.volume,
         "array": made.array,
         "nfs": made.nfs,
-        "mountOptions": _mount_options(claim),
+        "mountOptions": claim.volume_class.mount_options,
         "createOptions": claim.volume_class.create_options,
         "access": claim.access_modes[0] if len(claim.access_modes) == 1 else _widest(claim.access_modes),
     }
     return {key: value for key, value in options.items() if value}
 
 
-def _mount_options(claim: Claim) -> str:
-    """The class's; a copy of an xfs has its original's UUID, and a node that has mounted one would refuse the other."""
-    options = claim.volume_class.mount_options
-    if claim.source is None or claim.volume_class.fs_type not in ("", "xfs") or "nouuid" in options.split(","):
-        return options
-    return f"{options},nouuid".lstrip(",")
+def _of_a_copy(options: str) -> str:
+    """Mount options for a copy of an xfs: it has its original's UUID, and a node that has mounted one refuses the other."""
+    return options if "nouuid" in options.split(",") else f"{options},nouuid".lstrip(",")
 
 
 def _widest(modes: tuple[str, ...]) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from arrays import names
-from arrays.errors import ConfigError, NotFound
+from arrays.errors import ConfigError, NotFound, PureError
 from arrays.units import human
 from provisioner import volumes
+from provisioner.apierrors import NotThere
 from provisioner.claims import Claim
 from provisioner.kube import Kube, in_namespace
 from provisioner.objects import PvRecord
@@ -36,13 +37,18 @@ class Origins:
         """ConfigError when the claim may not have a copy of it, NotFound when it is not there (yet)."""
         if claim.source is None:
             raise ConfigError(f"claim {claim.key} asks for no copy")
+        fs_type = claim.volume_class.fs_type or self._settings.fs_type
+        if claim.volume_class.backend == BLOCK and fs_type == "btrfs":
+            raise ConfigError("a copy of a btrfs has its original's identity, and a node that sees both would mix them up: "
+                              "copy files instead")
         pv_name = (self._pv_of_claim(claim.namespace, claim.source.claim) if claim.source.claim
                    else self._pv_of_snapshot(claim.source.snapshot))
         pv = self._pvs.get(pv_name)
         if pv is None or pv.claim_namespace != claim.namespace:
             raise ConfigError(f"{_worded(claim)} is no volume that was made for a claim in namespace {claim.namespace}")
-        if pv.backend not in ("", BLOCK):
-            raise ConfigError(f"{_worded(claim)} is on backend {pv.backend} and cannot be copied to {BLOCK}")
+        if (pv.backend or BLOCK) != claim.volume_class.backend:
+            raise ConfigError(f"{_worded(claim)} is on backend {pv.backend or BLOCK} and cannot be copied to "
+                              f"{claim.volume_class.backend}")
         backend, found = self._search.find(pv, volumes.name_of(pv, self._settings.prefix))
         if backend is None or found is None or found.destroyed:
             raise Missing("the fleet", f"volume of {_worded(claim)}")
@@ -53,8 +59,13 @@ class Origins:
         return Origin(backend.name, f"{found.name}.{suffix}" if suffix else found.name)
 
     def _pv_of_claim(self, namespace: str, name: str) -> str:
-        raw = self._kube.get(in_namespace(namespace, "persistentvolumeclaims", name))
-        return str((raw.get("spec") or {}).get("volumeName") or "")
+        try:
+            raw = self._kube.get(in_namespace(namespace, "persistentvolumeclaims", name))
+        except NotThere:
+            raise Missing(f"namespace {namespace}", f"claim {name}, which is to be copied") from None
+        if not (pv_name := (raw.get("spec") or {}).get("volumeName")):
+            raise Unbound(f"claim {namespace}/{name}")
+        return str(pv_name)
 
     def _pv_of_snapshot(self, snapshot: str) -> str:
         names.check_snapshot_name(snapshot)
@@ -66,6 +77,15 @@ class Missing(NotFound):
     """The original is not there, or not any more."""
 
     retry = True
+
+
+class Unbound(PureError):
+    """The original has no volume yet."""
+
+    retry = True
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}, which is to be copied, has no volume yet"
 
 
 def _worded(claim: Claim) -> str:

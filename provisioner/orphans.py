@@ -46,12 +46,13 @@ def orphans(holdings: Mapping[str, Iterable[Found]], held: Mapping[str, str], cl
 
 
 _WAITING = "no PV yet"
+GONE = "no PV, and its claim is gone"
 
 
 def _why(name: str, uid: str, array: str, everywhere: Mapping[str, Mapping[str, Found]], held: Mapping[str, str],
          claims: Mapping[str, str]) -> str:
     if name not in held:
-        return f"{_WAITING}: claim {claims[uid]} waits" if uid in claims else "no PV, and its claim is gone"
+        return f"{_WAITING}: claim {claims[uid]} waits" if uid in claims else GONE
     home = held[name]
     if home not in ("", array) and name in everywhere.get(home, {}):
         return f"twin: its PV uses the one on {home}"

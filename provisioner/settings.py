@@ -44,6 +44,7 @@ class Settings:
     health_port: int = 9819                             # PURE_HEALTH_PORT; 0: none
     sweep_every: float = 900.0                          # PURE_ORPHAN_SWEEP; 0: never
     sweep_grace: float = 3600.0                         # PURE_ORPHAN_GRACE
+    sweep_destroy: bool = False                         # PURE_ORPHAN_DESTROY
     drain: float = 25.0                                 # PURE_DRAIN: for calls in flight after SIGTERM
     kubeconfig: str = ""                                # KUBECONFIG
     api_host: str = ""                                  # KUBERNETES_SERVICE_HOST, set by Kubernetes in every pod
@@ -86,6 +87,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         health_port=int(found.number("PURE_HEALTH_PORT", Settings.health_port, 0, 65535)),
         sweep_every=found.number("PURE_ORPHAN_SWEEP", Settings.sweep_every, 0, 86400),
         sweep_grace=found.number("PURE_ORPHAN_GRACE", Settings.sweep_grace, 0, 30 * 86400),
+        sweep_destroy=found.switch("PURE_ORPHAN_DESTROY", Settings.sweep_destroy),
         drain=found.number("PURE_DRAIN", Settings.drain, 0, 600),
         kubeconfig=found.text("KUBECONFIG", ""),
         api_host=found.text("KUBERNETES_SERVICE_HOST", ""),

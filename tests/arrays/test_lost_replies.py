@@ -81,6 +81,12 @@ ARRAY_CHANGES: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[
                    lambda p: p.connections("v") == {}),
 }
 
+
+def _taken(pretend: PretendBlade) -> None:
+    pretend.add_file_system("v", GiB)
+    pretend.state.take(["v"], "daily")
+
+
 BLADE_CHANGES: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., bool], Callable[..., bool]]] = {
     "create_file_system": (lambda p: None, lambda b: b.create_file_system("v", GiB, rules=RULES),
                            lambda r: r.size == GiB and r.rules == RULES, lambda p: [*p.file_systems] == ["v"]),
@@ -94,6 +100,13 @@ BLADE_CHANGES: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[
     "eradicate_file_system": (lambda p: (p.add_file_system("v"), p.destroy_file_system("v")),
                               lambda b: b.eradicate_file_system("v"), lambda r: r is None,
                               lambda p: p.file_systems == {}),
+    "snapshot": (lambda p: p.add_file_system("v", GiB), lambda b: b.snapshot("v", "daily"), lambda r: r.name == "v.daily",
+                 lambda p: [found.name for found in p.state.snapshots()] == ["v.daily"]),
+    "destroy_snapshot": (_taken, lambda b: b.destroy_snapshot("v.daily"), lambda r: r is None,
+                         lambda p: [found.destroyed for found in p.state.snapshots()] == [True]),
+    "copy_snapshot": (_taken, lambda b: b.copy_snapshot("v.daily", "w", 2 * GiB, rules=RULES),
+                      lambda r: (r.source, r.size, r.rules, r.nfs_enabled) == ("v", 2 * GiB, RULES, True),
+                      lambda p: sorted(p.file_systems) == ["v", "w"]),
 }
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 
@@ -145,7 +158,8 @@ def test_no_change_was_forgotten() -> None:
     """A new method that changes something belongs into the tables above."""
     looking = {"activity", "close", "connections", "count", "export", "file_system", "file_systems", "find_file_system",
                "find_host", "find_volume", "host_connections", "hosts", "identity", "pods", "ports", "snapshots",
-               "space", "volume", "volume_activity", "volume_count", "volumes", "name", "who", "KIND"}
+               "space", "volume", "volume_activity", "volume_count", "volume_hosts", "volume_snapshots", "volume_space",
+               "volumes", "volumes_activity", "name", "who", "KIND"}
     for client, changes in ((FlashArray, ARRAY_CHANGES), (FlashBlade, BLADE_CHANGES)):
         methods = {name for name in dir(client) if not name.startswith("_")} - looking
         assert methods == {name for name in methods if any(name in change for change in changes)}
