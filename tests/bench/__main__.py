@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-PARTS = ("startup", "array_client", "provisioner")
+PARTS = ("startup", "bundle", "array_client", "provisioner")
 
 
 def main() -> int:
