@@ -89,11 +89,3 @@ def test_volumes_share_replication_pods(cluster: Cluster, fa1: FlashArray) -> No
         cluster.delete_claim("c0")
         cluster.gone(pv)
     assert len(cluster.live()) == 3
-
-
-def test_a_node_that_is_gone_does_not_hold_a_claim(cluster: Cluster) -> None:
-    """R9: the volume does not depend on the node, so the claim is served and the pod scheduled anew."""
-    cluster.storage_class("late", volumeBindingMode="WaitForFirstConsumer")
-    with cluster.provisioner():
-        cluster.claim("data", "late", annotations={"volume.kubernetes.io/selected-node": "gone"})
-        cluster.bound()
