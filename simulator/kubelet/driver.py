@@ -68,6 +68,7 @@ class Driver:
         self._lock = threading.Lock()    # the plugin manager's: a slow init stalls everybody
         self._unsupported: set[str] = set()
         self._probed: tuple[int, int, int] | None = None
+        self._looked = False
         self._running: set[subprocess.Popen[bytes]] = set()
         self._dead = False
 
@@ -93,7 +94,8 @@ class Driver:
             _kill_family(process.pid)
 
     def _probe(self) -> None:
-        """Run init when the file has changed since; twice, once by the probe and once by the plugin itself (1.34)."""
+        """Run init when the file has changed since: twice for one found at the first look, else once (1.34)."""
+        times, self._looked = (1 if self._looked else 2), True
         try:
             found = self.executable.stat()
         except OSError:
@@ -103,7 +105,7 @@ class Driver:
         if mark == self._probed:
             return
         self._unsupported.clear()
-        for _ in range(2):
+        for _ in range(times):
             try:
                 answer = self._checked("init").answer or {}
             except NotSupported:

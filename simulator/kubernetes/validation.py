@@ -1,7 +1,6 @@
 """What the API server refuses with 400 or 422 before it stores anything, for the kinds a provisioner writes.
 
-After pkg/apis/core/validation and pkg/apis/storage/validation of Kubernetes. Stricter than the real server in one
-place: a PV's claimRef must carry apiVersion, kind, namespace and name. Laxer everywhere it does not say otherwise.
+After pkg/apis/core/validation and pkg/apis/storage/validation of Kubernetes. Laxer everywhere it does not say otherwise.
 """
 import re
 from typing import Any
@@ -117,10 +116,6 @@ def _volume_causes(pv: dict[str, Any], old: dict[str, Any] | None) -> Causes:
                       {"Delete", "Retain", "Recycle"})
     causes += _one_of("spec.volumeMode", spec.get("volumeMode"), {"Filesystem", "Block"})
     causes += _source_causes(pv, spec)
-    if (claim := spec.get("claimRef")) is not None:
-        for key in ("apiVersion", "kind", "namespace", "name"):
-            causes += _required(f"spec.claimRef.{key}", claim.get(key))
-        causes += _one_of("spec.claimRef.kind", claim.get("kind"), {"PersistentVolumeClaim"})
     return causes + (_volume_changes(spec, old.get("spec") or {}) if old else [])
 
 
@@ -134,10 +129,9 @@ def _source_causes(pv: dict[str, Any], spec: dict[str, Any]) -> Causes:
         return []
     causes = _required("spec.flexVolume.driver", flex.get("driver"))
     for key in flex.get("options") or {}:
-        namespace = key.partition("/")[0] if "/" in key else ""
-        if any(namespace == taken or namespace.endswith("." + taken) for taken in ("kubernetes.io", "k8s.io")):
+        if ("." + key.partition("/")[0].lower()).endswith((".kubernetes.io", ".k8s.io")):
             causes.append((f"spec.flexVolume.options[{key}]", "FieldValueInvalid", f'Invalid value: "{key}": '
-                           "must not use reserved namespaces: kubernetes.io and k8s.io"))
+                           "kubernetes.io and k8s.io namespaces are reserved"))
     if (pv["metadata"].get("annotations") or {}).get("volume.beta.kubernetes.io/mount-options"):
         causes += _forbidden("metadata.annotations[volume.beta.kubernetes.io/mount-options]",
                              "may not specify mount options for this volume type")

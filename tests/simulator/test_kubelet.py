@@ -195,7 +195,7 @@ def test_not_supported_is_remembered_until_the_next_probe(recorder: Recorder) ->
     os.utime(recorder.executable)
     recorder.answer("expandfs", None)
     driver.call("expandfs")
-    assert [call.call for call in driver.calls][3:] == ["init", "init", "expandfs"]
+    assert [call.call for call in driver.calls][3:] == ["init", "expandfs"]
 
 
 def test_without_driver_there_is_no_plugin(api: KubeApi, recorder: Recorder, kubelet: Kubelet) -> None:

@@ -175,7 +175,6 @@ def test_a_pod_on_a_node_keeps_its_grace_period(client: Client) -> None:
      "spec.flexVolume.options[kubernetes.io/fsType]"),
     ({"nfs": {"server": "192.0.2.1", "path": "/x"}}, "spec.nfs"),
     ({"persistentVolumeReclaimPolicy": "Keep"}, "spec.persistentVolumeReclaimPolicy"),
-    ({"claimRef": {"namespace": "default", "name": "c"}}, "spec.claimRef.kind"),
     ({"accessModes": ["ReadWriteMeny"]}, "spec.accessModes"),
 ], ids=str)
 def test_a_malformed_pv_is_invalid_and_names_the_field(client: Client, change: dict[str, Any], field: str) -> None:
