@@ -17,13 +17,14 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def write(root: Path, archive: Path, name: str, machine: str, labels: dict[str, str], command: list[str]) -> str:
+def write(root: Path, archive: Path, name: str, machine: str, labels: dict[str, str], command: list[str],
+          entrypoint: list[str] | None = None) -> str:
     """Write `archive` with one layer made of `root`, called `name` ("docker.io/path:tag"); return the manifest's digest."""
     tar = _tar(root)
     layer = gzip.compress(tar, compresslevel=6, mtime=0)
     config = _json({"architecture": ARCHITECTURES[machine], "os": "linux",
                     "config": {"Env": ["PATH=/usr/bin:/bin", "LANG=C.UTF-8"], "Labels": labels, "WorkingDir": "/",
-                               "Cmd": command},
+                               "Cmd": command, **({"Entrypoint": entrypoint} if entrypoint else {})},
                     "rootfs": {"type": "layers", "diff_ids": [_digest(tar)]}})
     manifest = _json({"schemaVersion": 2, "mediaType": MANIFEST, "config": _descriptor(CONFIG, config),
                       "layers": [_descriptor(LAYER, layer)]})

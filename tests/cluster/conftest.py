@@ -39,15 +39,8 @@ def namespace(world: World, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_forbidden(world: World, request: pytest.FixtureRequest) -> Iterator[None]:
-    """No test may make the product ask for more than its role allows.
-
-    A module's TRIED_ONCE names requests that may be refused, once each: how the product finds out what it may not.
-    """
+def nothing_forbidden(world: World) -> Iterator[None]:
+    """No test may make the product ask for more than its role allows: one forbidden call is a failure."""
     world.audit.forget()
     yield
-    refused = world.audit.refused()
-    for prefix in getattr(request.module, "TRIED_ONCE", ()):
-        tried = [each for each in refused if each.startswith(prefix)]
-        refused = [each for each in refused if each not in tried[:1]]
-    assert refused == []
+    assert world.audit.refused() == []

@@ -8,10 +8,6 @@ from tests.cluster import manifests, processes, product, published
 from tests.cluster.product import NAMESPACE
 from tests.cluster.world import World
 
-# The chart's role has neither: the provisioner tries each once in its life and then does without.
-TRIED_ONCE = ("patch /api/v1/persistentvolumes/", "get /apis/coordination.k8s.io/", "create /apis/coordination.k8s.io/",
-              "update /apis/coordination.k8s.io/")
-
 
 @pytest.fixture(scope="module")
 def chart(world: World) -> Iterator[World]:

@@ -1,0 +1,57 @@
+"""`make conformance`: Kubernetes' own end-to-end tests of storage against us, on a cluster of two nodes.
+
+Which specs apply is decided by what definition.py claims for block and for file. Exit status 1 when a spec fails.
+"""
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from tests.cluster import components
+from tests.cluster.installed import installed
+from tests.cluster.world import World
+from tests.conformance import definition, images, outcome, suite
+
+RESULTS = Path(__file__).resolve().parents[2] / "build/conformance"
+KINDS = tuple(definition.DRIVERS)
+
+
+@click.command(help=__doc__)
+@click.argument("kinds", nargs=-1, type=click.Choice(KINDS))
+@click.option("--serial", is_flag=True, help="The specs that must run alone: stress, provisioning and deletion at scale.")
+@click.option("--only", default="", metavar="REGEX", help="Only specs whose name matches this as well.")
+@click.option("--procs", default=4, show_default=True, help="Specs that run at once.")
+def main(kinds: tuple[str, ...], serial: bool, only: str, procs: int) -> None:
+    """See the module."""
+    programs = components.binaries(components.E2E)
+    archives = images.archives(programs)
+    failed = 0
+    with installed(os.environ.get("K8S", ""), archives) as world:
+        _label(world)
+        for kind in kinds or KINDS:
+            began = time.monotonic()
+            folder = RESULTS / (f"{kind}-serial" if serial else kind)
+            report = suite.run(world, programs, folder, definition.write(folder, kind), serial=serial, only=only,
+                               procs=1 if serial else procs)
+            specs = outcome.read(report)
+            click.echo(outcome.table(kind, specs, time.monotonic() - began))
+            failed += sum(spec.state == "failed" for spec in specs)
+        refused = world.audit.refused()
+        if refused:
+            click.echo(f"requests the provisioner's role does not allow: {', '.join(sorted(set(refused)))}")
+    sys.exit(bool(failed or refused))
+
+
+def _label(world: World) -> None:
+    """Racks, as the arrays have them in pure.json."""
+    for node in world.cluster.nodes:
+        number = re.sub(r"\D", "", node.name)
+        world.cluster.kubectl("label", "node", node.name, f"{definition.TOPOLOGY}=rack-{number}", "--overwrite")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""What we claim to the suite: one driver definition and StorageClass for block, one for file. What is claimed is tested.
+
+Fields: k8s.io/kubernetes test/e2e/storage/external/external.go and framework/testdriver.go.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+TOPOLOGY = "rack"
+_EVERYWHERE = ("persistence", "exec", "fsGroup", "multipods", "controllerExpansion", "nodeExpansion", "offlineExpansion",
+               "onlineExpansion")
+# Of 100 claims the suite takes the mean time from claim to Bound, and bound claims a second.
+_SCALE = {"StressTestOptions": {"NumPods": 6, "NumRestarts": 3},
+          "PerformanceTestOptions": {"ProvisioningOptions": {
+              "VolumeSize": "1Gi", "Count": 100, "ExpectedMetrics": {"AvgLatency": 30 * 10**9, "Throughput": 2.0}}}}
+
+DRIVERS: dict[str, dict[str, Any]] = {
+    "block": {
+        "SupportedFsType": {"": {}, "xfs": {}, "ext4": {}, "ext3": {}},
+        "RequiredAccessModes": ["ReadWriteOnce"],
+        "TopologyKeys": [TOPOLOGY], "NumAllowedTopologies": 1,
+        "Capabilities": dict.fromkeys((*_EVERYWHERE, "pvcDataSource", "topology"), True), **_SCALE},
+    "file": {
+        "SupportedFsType": {"": {}},
+        "RequiredAccessModes": ["ReadWriteMany"],
+        "Capabilities": dict.fromkeys((*_EVERYWHERE, "RWX", "capReadOnlyMany"), True), **_SCALE},
+}
+
+
+def write(folder: Path, kind: str) -> Path:
+    """driver.yaml and the class it names, in a folder of their own; the path of the first. JSON is YAML."""
+    folder.mkdir(parents=True, exist_ok=True)
+    storage_class = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": f"pure-{kind}"},
+                     "provisioner": "pure-provisioner", "parameters": {"backend": kind}, "allowVolumeExpansion": True}
+    (folder / "class.yaml").write_text(json.dumps(storage_class))
+    driver = folder / "driver.yaml"
+    driver.write_text(json.dumps({
+        "StorageClass": {"FromFile": "class.yaml"},
+        "DriverInfo": {"Name": f"pure-{kind}", "SupportedSizeRange": {"Min": "1Gi", "Max": "4Pi"}, **DRIVERS[kind]}}))
+    return driver

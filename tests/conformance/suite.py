@@ -1,0 +1,31 @@
+"""Runs the suite's binary with its runner, in the control plane's network, against the cluster."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.cluster.namespaces import CONTROL, inside
+from tests.cluster.world import World
+from tests.conformance import outcome
+
+LIMIT = "40m"
+
+
+def run(world: World, programs: Path, folder: Path, driver: Path, *, serial: bool, only: str, procs: int) -> Path:
+    """Run all specs that apply; the report, JSON as ginkgo writes it. What is said meanwhile is in `folder`/log."""
+    report = folder / "report.json"
+    report.unlink(missing_ok=True)
+    skip = [pattern for pattern in outcome.LEFT_OUT if not (serial and pattern == outcome.SERIAL)]
+    focus = f"External.Storage.*{'Serial.*' if serial else ''}{only}"
+    argv = [*inside(CONTROL), str(programs / "ginkgo"), f"--procs={procs}", f"--timeout={LIMIT}", "--no-color",
+            f"--json-report={report.name}", f"--output-dir={folder}", f"--focus={focus}",
+            f"--skip={'|'.join(skip)}", str(programs / "e2e.test"), "--",
+            f"-kubeconfig={world.cluster.work}/admin.kubeconfig", "-provider=local", f"-repo-root={folder}",
+            f"-storage.testdriver={driver}", "-num-nodes=2", "-disable-log-dump=true"]
+    environment = {**os.environ, "PATH": f"{world.cluster.programs}:{os.environ['PATH']}",
+                   "KUBECONFIG": f"{world.cluster.work}/admin.kubeconfig"}
+    with (folder / "log").open("w") as log:
+        subprocess.run(argv, stdout=log, stderr=log, env=environment, cwd=folder, check=False)
+    if not report.exists():
+        raise RuntimeError(f"the suite did not run: {(folder / 'log').read_text()[-2000:]}")
+    return report
