@@ -29,8 +29,9 @@ def _block(fleet: Any, array: str, volume: str) -> dict[str, object]:
     from arrays.flasharray import FlashArray
     client = FlashArray(fleet.flash_array(array), connect_timeout=survey.CONNECT, read_timeout=survey.READ)
     try:
-        load = client.volume_activity(volume)
-        return {"hosts": ",".join(sorted(one.host for one in client.connections(volume))),
+        load, space = client.volume_activity(volume), client.space_of(volume)
+        return {"used": space.used, "data_reduction": space.data_reduction, "total_reduction": space.total_reduction,
+                "hosts": ",".join(sorted(one.host for one in client.connections(volume))),
                 "iops": load.reads_per_sec + load.writes_per_sec if load else None,
                 "bandwidth": load.read_bytes_per_sec + load.written_bytes_per_sec if load else None,
                 "usec_per_read": load.usec_per_read if load else None,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from arrays.entries import Entry, FlashArrayEntry, FlashBladeEntry
-from arrays.errors import PureError
+from arrays.errors import NoArrayFits, PureError
 from arrays.fleet import Fleet
 from provisioner.backend import Backend, Pace, Slots, Timed, untimed
 from provisioner.block import BlockStore
@@ -122,6 +122,8 @@ class Backends:
             if not backend.measured.is_set():
                 backend.measured.wait(max(0.0, deadline - time.monotonic()))
             backend.refresh()
+        if not candidates and self.problem:
+            raise NoArrayFits(claim.key, {"configuration": self.problem})
         of = set_of(claim.namespace, claim.name)
         with self._placing:                             # so that claims placed at once see each other
             siblings = self.spread.siblings(of) if of else {}

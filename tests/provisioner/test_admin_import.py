@@ -118,7 +118,10 @@ def test_a_claims_volume_is_told_in_full(run: Run, cluster: Cluster, fa1: FlashA
     fa1.connect("host5", cluster.volume())
     row, = json.loads(run("volumes", "data", "-o", "json")[1])
     assert (row["volume"], row["array"], row["hosts"], row["size"]) == (cluster.volume(), fa1.endpoint, "host5", 10 * GiB)
-    assert {"iops", "bandwidth", "usec_per_read", "usec_per_write"} <= set(row)
+    assert {"iops", "bandwidth", "usec_per_read", "usec_per_write", "data_reduction", "total_reduction"} <= set(row)
+    fa1.set_volume_used(cluster.volume(), 3 * GiB)
+    assert json.loads(run("volumes", "data", "-o", "json")[1])[0]["used"] == 3 * GiB
+    assert "3GiB" in run("volumes", "data")[1]
     shared, = json.loads(run("volumes", "share", "-o", "json")[1])
     assert shared["array"] == fb1.endpoint and shared["used"] == 0 and shared["export"].endswith(shared["volume"])
     status, out, err = run("volumes", "other")

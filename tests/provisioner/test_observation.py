@@ -1,6 +1,8 @@
 """Probes, metrics and the orphan sweep (checklist 25, 50, 51, 61; C5, R5; AT-86)."""
 
+import errno
 import re
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -81,6 +83,37 @@ def test_probes_over_http(cluster: Cluster) -> None:
             assert page(server.port, path) == (200, "ok\n")
         assert page(server.port, "/metrics")[0] == 200 and page(server.port, "/secrets")[0] == 404
         server.stop()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_probes_by_either_family(address: str) -> None:
+    """A cluster may know its pods by IPv6 only."""
+    from provisioner.health import HealthServer
+    server = HealthServer(0, {"/healthz": lambda: []}, lambda: b"")
+    server.start()
+    try:
+        with socket.create_connection((address, server.port), 5) as client:
+            client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            assert b" 200 " in client.recv(100)
+    except OSError as error:
+        assert address == "::1" and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT), error     # no IPv6 here
+    finally:
+        server.stop()
+
+
+def test_a_client_that_says_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each one would keep a thread and a socket for ever."""
+    from provisioner import health
+    monkeypatch.setattr(health, "SLOWEST", 0.1)
+    server = health.HealthServer(0, {"/healthz": lambda: []}, lambda: b"")
+    server.start()
+    before = threading.active_count()
+    clients = [socket.create_connection(("127.0.0.1", server.port), 5) for _ in range(5)]
+    for client in clients:
+        assert client.recv(1) == b""
+        client.close()
+    until(lambda: threading.active_count() <= before, "their threads")
+    server.stop()
 
 
 def test_a_port_in_use_is_no_reason_not_to_work(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
@@ -175,6 +208,28 @@ def test_c5_a_volume_left_by_a_crash_is_reported(cluster: Cluster, fa1: FlashArr
         event = cluster.event("OrphanVolumes", "pure-provisioner")
         assert f'pure_orphan_volumes{{array="{fa1.endpoint}"}} 1.0' in running._metrics.page().decode()
     assert left in event["message"] and "000001" not in event["message"] and left in cluster.live()
+
+
+def test_an_orphan_is_destroyed_only_if_told_to_and_provably_ours(cluster: Cluster, fa1: FlashArray) -> None:
+    """Issue 6, point 5: the claim was seen here, and seen to go unbound; a name of that form alone proves nothing."""
+    import json
+    fa1.add_volume(f"k8s-pvc-{UID}", 2**30)                 # of another cluster with the same prefix, for all we know
+    saving = cluster.api.faults.add(verb="create", resource=PVS, status=503, times=None)
+    with cluster.provisioner(**SWEEP, sweep_destroy=True):
+        cluster.claim(selector={"matchLabels": {"env": "dev"}})
+        until(lambda: saving.hits, "a volume without PV")
+        left, fleet = cluster.volume(), cluster.sim.pure_json()
+        cluster.pure_json.write_text(json.dumps({**fleet, "FlashArrays": fleet["FlashArrays"][1:]}))
+        until(lambda: "gone from pure.json" in str(cluster.api.events("data", "ProvisioningFailed")) or saving.hits > 3, "left")
+        cluster.delete_claim()
+        until(lambda: cluster.api.get("persistentvolumeclaims", "data") is None, "claim gone")
+        saving.clear()
+        cluster.claim("other")
+        cluster.bound("other")
+        cluster.write_fleet()
+        until(lambda: fa1.volume(left).destroyed, "destroyed")
+        cluster.event("OrphanVolumes", "", UID)
+    assert f"k8s-pvc-{UID}" in cluster.live() and cluster.volume("other") in cluster.live()
 
 
 def test_r5_a_second_volume_of_the_same_name_is_reported(cluster: Cluster, fa2: FlashArray) -> None:
