@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from arrays.errors import PureError, Unreachable
 from provisioner.kube import Access, Kube
+from provisioner.rights import REVIEWS
 
-REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 KEPT = 30.0                 # seconds; a right taken away is gone from the pages after that
 _REMEMBERED = 10_000        # answers; about 2 MB
 

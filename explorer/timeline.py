@@ -39,7 +39,7 @@ class Step(NamedTuple):
 def steps(row: ClaimRow, events: Mapping[str, EventSeen]) -> list[Step]:
     """The story in order of time; what is so now stands last."""
     told = [_of_event(event) for event in _about(row, list(events.values()))]
-    dated = [*_of_objects(row), *told]
+    dated = [*_made(row), *told, *_used(row)]         # the order of what happened within one second
     return [*sorted((step for step in dated if step.at), key=lambda step: moment(step.at) or 0.0), *_now(row)]
 
 
@@ -62,7 +62,7 @@ def _of_event(event: EventSeen) -> Step:
                 event.last if event.times > 1 else "")
 
 
-def _of_objects(row: ClaimRow) -> list[Step]:
+def _made(row: ClaimRow) -> list[Step]:
     claim, pv, found = row.claim, row.pv, []
     found.append(Step(claim.created, "Asked", f"{claim.requested} of class {claim.class_name or 'none'}, "
                       f"{', '.join(claim.modes) or 'no access mode'}"))
@@ -74,8 +74,13 @@ def _of_objects(row: ClaimRow) -> list[Step]:
         why = f": {pv.placement}" if pv.placement and not (row.seen and row.seen.found.created) else ""
         found.append(Step(pv.created, "Bound", f"{pv.name} saved, {pv.capacity}, on {pv.array or 'an array of the fleet'}"
                           f"{why}"))
-    found += [Step(pod.started or pod.created, "Mounted" if pod.phase == "Running" else "Wanted by a pod",
-                   f"by pod {pod.key} on {pod.node or 'no node yet'} ({pod.phase})") for pod in row.pods]
+    return found
+
+
+def _used(row: ClaimRow) -> list[Step]:
+    claim = row.claim
+    found = [Step(pod.started or pod.created, "Mounted" if pod.phase == "Running" else "Wanted by a pod",
+                  f"by pod {pod.key} on {pod.node or 'no node yet'} ({pod.phase})") for pod in row.pods]
     found += [Step(one.created, "Snapshot", one.name) for one in (row.seen.snapshots or () if row.seen else ())]
     if claim.deleting:
         found.append(Step(claim.deleting, "Deletion asked", "the claim goes when no pod uses it", NOTE))

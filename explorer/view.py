@@ -104,7 +104,7 @@ class View:
         record = self.seen.classes.get(class_name)
         if record is None or class_name not in self.classes():
             return whatif.Answer("", (), f"there is no class {class_name} of ours")
-        return whatif.ask(record, size, labels, self.arrays, self.loads())
+        return whatif.ask(record, size, labels, self.arrays, self.loads(), self._settings.busy)
 
 
 def _trimmer(rights: Rights, namespace: str) -> Callable[[ClaimRow], ClaimRow]:

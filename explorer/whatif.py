@@ -9,15 +9,17 @@ from explorer.rows import Load
 from provisioner.claims import Claim, parse
 from provisioner.classes import VolumeClass, parse_class
 from provisioner.objects import ClaimRecord, ClassRecord
-from provisioner.placement import ArrayState, rank, refusal
+from provisioner.placement import ArrayState, ordered, rank, refusal
 from provisioner.wellknown import BLOCK
 
 
 class Choice(NamedTuple):
-    """One array's answer: `refusal` is "" when it could take the volume; `chosen` marks the one that would."""
+    """One array's answer: `refusal` is "" when it could take the volume; `busy` speaks against it; `chosen` marks the one
+    that would."""
 
     array: str
     refusal: str
+    busy: str
     used_percent: float
     volumes: int
     chosen: bool
@@ -35,28 +37,30 @@ class Answer(NamedTuple):
         return next((one.array for one in self.choices if one.chosen), "")
 
 
-def state(array: ArraySeen, load: Load) -> ArrayState:
-    """An array as placement sees it."""
-    return ArrayState(array.name, array.backend, array.labels, array.measure.capacity, array.measure.used,
-                      array.measure.volumes, array.problem, coming=load.coming, pods=array.measure.pods)
+def state(array: ArraySeen, load: Load, busy: float) -> ArrayState:
+    """An array as placement sees it; `busy` are the milliseconds of waiting that make one busy, 0 for never."""
+    found = array.measure
+    waits = f"its hosts wait {found.wait:.0f} ms for it" if 0 < busy <= found.wait else ""
+    return ArrayState(array.name, array.backend, array.labels, found.capacity, found.used, found.volumes, array.problem,
+                      coming=load.coming, pods=found.pods, busy=waits)
 
 
 def ask(record: ClassRecord, size: str, labels: str, arrays: Mapping[str, ArraySeen],
-        loads: Mapping[str, Load]) -> Answer:
+        loads: Mapping[str, Load], busy: float = 0.0) -> Answer:
     """What placement says to a claim of that class and size whose selector asks for labels "env=dev,rack=22"."""
     try:
         volume_class = parse_class(record)
         claim = imagined(volume_class, size, labels)
     except PureError as error:
         return Answer("", (), str(error))
-    states = [state(array, loads.get(array.name, Load(0, 0, 0))) for array in arrays.values()
+    states = [state(array, loads.get(array.name, Load(0, 0, 0)), busy) for array in arrays.values()
               if array.backend == volume_class.backend]
     refusals = {one.name: refusal(one, claim) for one in states}
-    fitting = [one for one in states if not refusals[one.name]]
-    best = min(fitting, key=rank).name if fitting else ""
+    fitting = ordered([one for one in states if not refusals[one.name]])
+    refused = sorted((one for one in states if refusals[one.name]), key=rank)
     return Answer(volume_class.backend, tuple(
-        Choice(one.name, refusals[one.name], one.used_percent, one.volumes, one.name == best)
-        for one in sorted(states, key=lambda one: (bool(refusals[one.name]), rank(one)))))
+        Choice(one.name, refusals[one.name], one.busy, one.used_percent, one.volumes, fitting[:1] == [one])
+        for one in [*fitting, *refused]))
 
 
 def imagined(volume_class: VolumeClass, size: str, labels: str) -> Claim:
