@@ -163,6 +163,11 @@ def space(row: Row) -> Space:
                  float(row.get("total_reduction") or 1.0))
 
 
+def space_of(row: Row) -> Space:
+    """{"size", "total", "data_reduction", "total_reduction"} of one volume."""
+    return space({**row, "capacity": row["size"]})
+
+
 def activity(row: Row) -> Activity:
     """A row of action=monitor: "output" is what hosts read, "input" what they wrote."""
     return Activity(*(int(row.get(key) or 0) for key in (

@@ -11,7 +11,7 @@ from arrays.calls import Calls, total
 from arrays.client import same
 from arrays.errors import ConfigError, NotFound, PureError, Refused, TokenRefused, VolumeDiffers
 from arrays.names import base_name, check_pod_name, check_snapshot_name, check_suffix, check_volume_name, in_pod
-from arrays.records import Activity, Snapshot, Volume
+from arrays.records import Activity, Snapshot, Space, Volume
 from arrays.refusals import is_pending
 from arrays.units import SECTOR, human_exactly, span
 
@@ -58,6 +58,12 @@ class Volumes(Calls):
         except NotFound:
             return None
         return next((records.activity(row) for row in rows if same(row.get("name", ""), name)), None)
+
+    def space_of(self, name: str) -> Space:
+        """A volume's size as `capacity`, what it takes on flash after reduction as `used`, and its reduction."""
+        check_volume_name(name)
+        found = self._ask("measure", f"volume {name}", lambda rest: rest.get_volume(name, space=True))
+        return records.space_of(found[0] if isinstance(found, list) else found)         # by release
 
     # Making
 
