@@ -44,8 +44,10 @@ class Cluster:
     def __init__(self, version: str = "") -> None:
         self.work = WORK
         self.version = version
-        self.programs = components.binaries(components.kubernetes(version), components.ETCD)
-        self.nodes = [nodes.Node(WORK, self.programs, place) for place in PLACES]
+        kubernetes = components.kubernetes(version)
+        self.programs = components.binaries(kubernetes, components.ETCD)
+        minor = components.numbers(kubernetes.version("k8s.io/kubernetes"))[1]
+        self.nodes = [nodes.Node(WORK, self.programs, place, minor) for place in PLACES]
         self.options: dict[str, list[str]] = {}
 
     def up(self, archives: list[Path] | None = None, options: dict[str, list[str]] | None = None,

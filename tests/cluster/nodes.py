@@ -68,8 +68,9 @@ done
 class Node:
     """One node of the cluster; its folder is `work`/NAME."""
 
-    def __init__(self, work: Path, programs: Path, place: Place) -> None:
+    def __init__(self, work: Path, programs: Path, place: Place, minor: int) -> None:
         self.work = work
+        self.minor = minor                        # of Kubernetes' version
         self.programs = programs
         self.place = place
         self.home = work / place.name
@@ -156,7 +157,7 @@ class Node:
             "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
             "volumePluginDir": PLUGIN_DIR, "cgroupDriver": "cgroupfs", "cgroupRoot": f"/{self.place.namespace}",
             "containerRuntimeEndpoint": f"unix://{self.home}/run/containerd.sock",
-            "enforceNodeAllocatable": [], "failSwapOn": False, "failCgroupV1": False,
+            "enforceNodeAllocatable": [], "failSwapOn": False, **({"failCgroupV1": False} if self.minor > 30 else {}),
             "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
             "authorization": {"mode": "AlwaysAllow"}, "registerNode": True, "clusterDNS": [CONTROL_ADDRESS],
             "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
