@@ -1,6 +1,6 @@
 """Whole lists of space, snapshots, hosts and load, each in one request."""
 
-from arrays.flasharray import FlashArray
+from arrays.flasharray import FlashArray, Space
 from simulator.flasharray import FlashArray as Pretend
 
 GiB = 2**30
@@ -25,3 +25,10 @@ def test_each_list_is_one_request_however_many_volumes(pretend: Pretend, array: 
 
 def test_nothing_of_that_name_is_an_empty_list(array: FlashArray) -> None:
     assert array.volume_space("k8s-*") == {} == array.volume_hosts("k8s-*")
+
+
+def test_one_volumes_space_and_reduction(pretend: Pretend, array: FlashArray) -> None:
+    """Size, physical use, and how far the array reduced it; a list or an object by release."""
+    pretend.add_volume("v", 10 * GiB)
+    pretend.set_volume_used("v", 3 * GiB)
+    assert array.space_of("v") == Space(10 * GiB, 3 * GiB, 1.0, 3.33)
