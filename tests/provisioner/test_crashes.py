@@ -187,6 +187,44 @@ def test_c8_a_volume_without_its_limits_gets_them(cluster: Cluster, fa1: FlashAr
     assert fa1.volume(name).iops_limit == 30000
 
 
+def test_c8_killed_between_copy_and_limits(cluster: Cluster, fa1: FlashArray) -> None:
+    """Point 30: the copy is there, its limits are not; the next process sets them before it makes the PV."""
+    cluster.storage_class("fast", parameters={"iops_limit": "30000"})
+    with cluster.provisioner():
+        cluster.claim("original")
+        cluster.bound("original")
+    limiting = fa1.faults.add(method="PUT", path="volume/*", hang=True)
+    with cluster.process(array_timeout=20.0) as process:
+        cluster.claim("data", "fast", dataSource={"kind": "PersistentVolumeClaim", "name": "original"})
+        until(lambda: limiting.hits, "the limits on their way")
+        process.kill()
+        process.join()
+    assert fa1.volume(cluster.volume()).iops_limit is None and cluster.api.get(PVS, cluster.pv_name()) is None
+    fa1.faults.remove(limiting)
+    saving = cluster.api.faults.add(verb="create", resource=PVS, hang=True, times=None)
+    with cluster.process():
+        until(lambda: saving.hits, "the PV on its way")
+        assert fa1.volume(cluster.volume()).iops_limit == 30000
+        saving.clear()
+        cluster.bound()
+    assert len(cluster.live()) == 2
+
+
+def test_c9_killed_while_a_file_system_is_made(cluster: Cluster, fb1: FlashBlade) -> None:
+    """Who mounts it at that moment finds the class's rules; the next process takes it over."""
+    cluster.storage_class("office", "file", parameters={"export_rules": "10.0.0.0/8(rw)"})
+    making = fb1.faults.add(method="POST", path="file-systems", hang_after=True)
+    with cluster.process(array_timeout=20.0) as process:
+        cluster.claim("data", "office", mode="ReadWriteMany")
+        until(lambda: fb1.file_systems, "the file system")
+        assert fb1.file_system(cluster.volume()).rules == "10.0.0.0/8(rw)"
+        process.kill()
+        process.join()
+    fb1.faults.remove(making)
+    with cluster.process():
+        exactly_one(cluster, "fb1")
+
+
 def test_c9_a_file_system_is_never_without_its_rules(cluster: Cluster, fb1: FlashBlade) -> None:
     """Rules are in the call that makes it: one write, nothing to be seen in between."""
     cluster.storage_class("office", "file", parameters={"export_rules": "10.0.0.0/8(rw)"})
@@ -246,6 +284,23 @@ def test_c12_growing_twice_is_growing_once(cluster: Cluster, fa1: FlashArray) ->
         cluster.claim("other")
         cluster.bound("other")
     assert [one.method for one in fa1.requests].count("PUT") == 1
+
+
+def test_c12_killed_between_growing_and_telling(cluster: Cluster, fa1: FlashArray) -> None:
+    """The volume has its size; the next process, and the one after it, see that and leave it."""
+    growing = fa1.faults.add(method="PUT", path="volume/*", hang_after=True)
+    with cluster.process(array_timeout=20.0) as process:
+        cluster.claim()
+        cluster.bound()
+        cluster.api.patch(CLAIMS, "data", {"spec": {"resources": {"requests": {"storage": "20Gi"}}}})
+        until(lambda: fa1.volume(cluster.volume()).size == 20 * 2**30, "grown")
+        process.kill()
+        process.join()
+    fa1.faults.remove(growing)
+    for _ in range(2):
+        with cluster.process():
+            cluster.event("VolumeResizeSuccessful", "data")
+    assert growing.hits == 1 and [one.method for one in fa1.requests].count("PUT") <= 1
 
 
 def test_a_stop_finishes_what_is_in_flight(cluster: Cluster, fa1: FlashArray) -> None:

@@ -1,5 +1,7 @@
 """Leader election (checklist 47-50; C13, R4, R14; 2.1)."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,9 +12,10 @@ import pytest
 from provisioner.kube import Kube, from_kubeconfig
 from provisioner.leader import Elector, Times
 from provisioner.locks import ANNOTATION, EndpointsLock, LeaseLock
+from simulator.flasharray import FlashArray
 from simulator.kubernetes import KubeApi
 from simulator.kubernetes.access import Rule, full, published_chart, rule
-from tests.provisioner.cluster import Cluster
+from tests.provisioner.cluster import PVS, Cluster
 from tests.provisioner.waiting import PATIENCE, until
 
 QUICK = Times(lease=1.1, renew=0.8, retry=0.05)
@@ -114,7 +117,7 @@ def test_clocks_of_others_are_not_believed(api: KubeApi) -> None:
     assert two._acquire()
 
 
-def test_of_two_at_once_one_wins(api: KubeApi) -> None:
+def test_r4_of_two_at_once_one_wins(api: KubeApi) -> None:
     """R4: every write carries the resourceVersion of its read."""
     candidates = [candidate(api, f"c{number}") for number in range(4)]
     won: list[str] = []
@@ -205,7 +208,7 @@ def test_from_1_33_on_endpoints_are_left_alone_unless_somebody_holds_them(api: K
     assert endpoints(api) == "" and lease(api)["holderIdentity"] == "one"
 
 
-def test_an_older_provisioner_is_waited_for(api: KubeApi) -> None:
+def test_r14_an_older_provisioner_is_waited_for(api: KubeApi) -> None:
     """R14: it holds the Endpoints lock and knows nothing of Leases."""
     old = candidate(api, "old", published_chart("pure"))
     new = candidate(api, "new")
@@ -232,10 +235,11 @@ def test_a_record_nobody_can_read_is_nobodys(api: KubeApi) -> None:
 
 # The whole program
 
+SLACK = 5.0         # seconds a loaded machine may need beyond what is promised
 LEADING = {"leader_election": True, "lease": 1.2, "renew": 0.9, "renew_every": 0.1}
 
 
-def test_of_two_replicas_one_acts_and_the_other_takes_over(cluster: Cluster) -> None:
+def test_c13_of_two_replicas_one_acts_and_the_other_takes_over(cluster: Cluster) -> None:
     """Point 47: kill -9 of the leader; the other one serves within lease and retry; nothing is made twice."""
     with cluster.process(**LEADING) as first:
         cluster.claim("one")
@@ -244,9 +248,30 @@ def test_of_two_replicas_one_acts_and_the_other_takes_over(cluster: Cluster) -> 
         with cluster.process(**LEADING):
             until(lambda: sum(asked.resource == "endpoints" for asked in cluster.api.requests) > 3, "the second waits")
             first.kill()
+            killed = time.monotonic()
             cluster.claim("two")
             cluster.bound("two")
+            took = time.monotonic() - killed
     assert leader["involvedObject"]["kind"] == "Endpoints" and len(cluster.live()) == 2
+    assert took < LEADING["lease"] + LEADING["renew_every"] + SLACK
+
+
+def test_r4_a_leader_that_was_paused_begins_nothing_more(cluster: Cluster, fa1: FlashArray) -> None:
+    """SIGSTOP past the lease, a volume half made: the other one finishes it; the first wakes, writes nothing, and exits."""
+    slow = fa1.faults.add(method="POST", path="volume/*", latency=0.2, times=1)
+    with cluster.process(**LEADING) as first:
+        cluster.event("LeaderElection", "", "became leader")
+        cluster.claim("one")
+        until(lambda: slow.hits, "a volume in the making")
+        os.kill(first.pid, signal.SIGSTOP)
+        with cluster.process(**LEADING):
+            cluster.bound("one")
+            posts = sum(one.method == "POST" for one in fa1.requests)
+            os.kill(first.pid, signal.SIGCONT)
+            first.join(PATIENCE)
+            assert first.exitcode == 1
+            assert sum(one.method == "POST" for one in fa1.requests) == posts
+    assert list(cluster.live()) == [cluster.volume("one")] and len(cluster.api.objects(PVS)) == 1
 
 
 def test_a_leader_cut_off_stops_and_exits(cluster: Cluster) -> None:

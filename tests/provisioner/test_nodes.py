@@ -34,7 +34,8 @@ def chosen(cluster: Cluster, name: str, by: str = "n1", **more: Any) -> None:
 
 
 @pytest.mark.parametrize("text, keys", [
-    ("", ()), ("env", KEYS), (" env , ", KEYS), ("zone=topology.kubernetes.io/zone", (("zone", "topology.kubernetes.io/zone"),)),
+    ("", ()), ("env", KEYS), (" env , ", KEYS),
+    ("zone=topology.kubernetes.io/zone", (("zone", "topology.kubernetes.io/zone"),)),
     ("a,b=c", (("a", "topology.purestorage.com/a"), ("b", "c")))])
 def test_the_setting(text: str, keys: tuple[tuple[str, str], ...]) -> None:
     assert read({"PURE_PV_NODE_AFFINITY": text}).node_affinity == keys

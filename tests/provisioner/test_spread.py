@@ -79,7 +79,8 @@ def test_what_comes_before_fullness(arrays: list, chosen: str) -> None:
 
 
 def test_the_reason_says_what_counted() -> None:
-    arrays = [array("a", siblings=2), array("b", used=int(1.5 * TiB)), array("c", used=0, busy="its hosts wait 20 ms for it")]
+    arrays = [array("a", siblings=2), array("b", used=int(1.5 * TiB)),
+              array("c", used=0, busy="its hosts wait 20 ms for it")]
     said = reason(arrays, claim(), choose_array(arrays, claim()))
     assert said == ("b was the best of 3 that fit: b 15.0 %, a 10.0 % (2 of the same set), "
                     "c 0.0 % (its hosts wait 20 ms for it)")

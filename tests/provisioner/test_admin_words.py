@@ -1,0 +1,88 @@
+"""What holds for every command of `pure` and `snapshot`: help, JSON for programs, a question before anything is deleted."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from provisioner import snapshot
+from provisioner.admin import pure
+from provisioner.kube import Kube
+from simulator.flasharray import FlashArray
+from simulator.kubernetes.access import ADMIN
+from tests.provisioner.cluster import Cluster
+
+
+def commands(group: click.Command, *above: str) -> Iterator[tuple[str, click.Command]]:
+    """Every command line of a group, with what answers it."""
+    if above:
+        yield " ".join(above), group
+    if isinstance(group, click.Group):
+        for name, command in group.commands.items():
+            yield from commands(command, *above, name)
+
+
+EVERY = dict(commands(pure))
+
+
+@pytest.mark.parametrize("line", EVERY)
+def test_each_command_explains_itself_and_each_option(line: str) -> None:
+    """Without pure.json and without a cluster."""
+    shown = CliRunner().invoke(pure, [*line.split(), "--help"])
+    assert shown.exit_code == 0 and EVERY[line].get_short_help_str(), shown.output
+    for option in EVERY[line].params:
+        assert not isinstance(option, click.Option) or option.help and option.opts[-1] in shown.output, option.name
+
+
+def test_what_lists_has_json_for_programs() -> None:
+    """And nothing else takes -o."""
+    listing = {line for line, command in EVERY.items()
+               if any("-o" in option.opts for option in command.params if isinstance(option, click.Option))}
+    assert {"arrays show", "arrays best", "arrays check", "volumes", "orphans", "migrate list", "migrate plan",
+            "migrate verify"} <= listing
+
+
+def test_what_deletes_asks_and_what_changes_much_can_be_tried_first() -> None:
+    asks = {line for line, command in EVERY.items() if any(option.name == "yes" for option in command.params)}
+    tries = {line for line, command in EVERY.items() if any(option.name == "dry_run" for option in command.params)}
+    assert {"orphans", "snapshot delete", *tries} <= asks
+    assert tries == {f"migrate {step}" for step in ("retain", "snapshot", "delete", "restore-scale")}
+
+
+@pytest.fixture
+def administrator(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[object]]:
+    """Runs `pure … -o json` as one; the rows."""
+    monkeypatch.setenv("PURE_DISCOVERY_CONF", str(cluster.pure_json))
+    monkeypatch.setenv("KUBECONFIG", cluster.api.kubeconfig(user=cluster.api.add_user("administrator", ADMIN)))
+
+    def run(*argv: str) -> list[object]:
+        done = CliRunner().invoke(pure, [*argv, "-o", "json"], catch_exceptions=False)
+        return list(json.loads(done.stdout))
+    return run
+
+
+@pytest.mark.parametrize("line", ["volumes", "orphans", "migrate list"])
+def test_nothing_is_an_empty_list_for_programs(administrator: Callable[..., list[object]], line: str) -> None:
+    assert administrator(*line.split()) == []
+
+
+def test_a_terminal_is_asked_before_a_snapshot_is_destroyed(cluster: Cluster, fa1: FlashArray,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    """kubectl exec without a terminal goes on as it always did."""
+    monkeypatch.setenv("PURE_DISCOVERY_CONF", str(cluster.pure_json))
+    name = "k8s-pvc-bf1c9108-e4cd-11e7-ad7c-ecf4bbe57354"
+    fa1.add_volume(name, 2**30)
+    fa1.snapshot(name, "one")
+
+    def delete(answer: str, terminal: bool) -> int:
+        with CliRunner().isolation(input=answer):
+            monkeypatch.setattr("sys.stdin.isatty", lambda: terminal, raising=False)
+            return int(snapshot.snapshot.main(["delete", f"{name}.one"], standalone_mode=False) or 0)
+
+    assert delete("n\n", terminal=True) == 2 and fa1.volume(name).snapshots == ("one",)
+    assert delete("y\n", terminal=True) == 0 and fa1.volume(name).snapshots == ()
+    fa1.snapshot(name, "one2")
+    fa1.snapshot(name, "three")
+    assert Kube and fa1.volume(name).snapshots == ("one2", "three")
