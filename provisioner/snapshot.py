@@ -6,6 +6,7 @@
 A claim with the annotation snapshot.beta.purestorage.com/name: NAME gets a volume with the snapshot's data.
 """
 
+import sys
 from datetime import datetime, timezone
 from typing import Any
 
@@ -43,8 +44,9 @@ def create(namespace: str, suffix: str, pvc: str) -> int:
 
 
 @snapshot.command()
+@click.option("-y", "--yes", is_flag=True, help="Do not ask. Where there is no terminal (kubectl exec) nobody is asked.")
 @click.argument("name")
-def delete(name: str) -> int:
+def delete(name: str, yes: bool) -> int:
     """Delete snapshot NAME, as create printed it; it stays recoverable on the array for a day."""
     from arrays import names
     from provisioner import settings as settings_module
@@ -53,6 +55,8 @@ def delete(name: str) -> int:
     volume = name.rpartition(".")[0]
     if not names.is_ours(volume, settings.prefix):
         raise ConfigError(f"{name} is not a snapshot of a volume of this cluster: those begin with {settings.prefix}-")
+    if not yes and sys.stdin.isatty() and not click.confirm(f"Destroy snapshot {name}?", err=True):
+        return 2
     for entry in _entries(settings, "file" if "::" not in volume else "block", "block"):
         client = _client(entry)
         try:

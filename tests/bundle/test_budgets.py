@@ -17,6 +17,6 @@ def test_no_call_costs_more_than_its_budget(bundle: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(("median", "shortest", "kept"), [(1.1, 1.1, True), (1.4, 1.1, True), (1.1, 1.4, True),
-                                                         (1.3, 1.3, False)])
+                                                          (1.3, 1.3, False)])
 def test_noise_breaks_no_budget_and_a_slower_start_does(median: float, shortest: float, kept: bool) -> None:
     assert bench.Row("init", median, shortest, 7.0, 0.9, 1.2).kept == kept

@@ -1,5 +1,6 @@
 """The driver's folder on a node: what kubelet sees at any instant, and what stays when nothing changed."""
 
+import json
 import os
 import subprocess
 import threading
@@ -136,3 +137,19 @@ def test_uninstall_takes_the_folder_and_nothing_else(plugin_dir: Path, wanted: C
 def test_a_folder_without_bundle_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="holds no driver bundle"):
         Bundle.at(tmp_path)
+
+
+def test_configuration_is_for_root_alone_and_goes_with_the_driver(plugin_dir: Path, wanted: Callable[[str], Wanted]) -> None:
+    """AT-85: the token is in one file of the node, 0600 from its first byte, and uninstalling leaves no copy of it."""
+    desired = wanted("1")
+    token = json.loads(desired.arrays)["FlashArrays"][0]["APIToken"].encode()
+
+    def holders() -> dict[str, int]:
+        return {path.name: path.stat().st_mode & 0o777 for path in plugin_dir.rglob("*")
+                if path.is_file() and token in path.read_bytes()}
+
+    installer.install(plugin_dir, desired)
+    installer.install(plugin_dir, Wanted(desired.bundle, desired.arrays + b"\n", desired.settings))
+    assert holders() == {".pure.json": 0o600}
+    installer.uninstall(plugin_dir)
+    assert holders() == {}

@@ -1,5 +1,6 @@
 """What holds for every command of `pure` and `snapshot`: help, JSON for programs, a question before anything is deleted."""
 
+import io
 import json
 from collections.abc import Callable, Iterator
 
@@ -7,9 +8,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from provisioner import snapshot
 from provisioner.admin import pure
-from provisioner.kube import Kube
+from provisioner.snapshot import snapshot
 from simulator.flasharray import FlashArray
 from simulator.kubernetes.access import ADMIN
 from tests.provisioner.cluster import Cluster
@@ -68,21 +68,23 @@ def test_nothing_is_an_empty_list_for_programs(administrator: Callable[..., list
     assert administrator(*line.split()) == []
 
 
-def test_a_terminal_is_asked_before_a_snapshot_is_destroyed(cluster: Cluster, fa1: FlashArray,
-                                                            monkeypatch: pytest.MonkeyPatch) -> None:
-    """kubectl exec without a terminal goes on as it always did."""
-    monkeypatch.setenv("PURE_DISCOVERY_CONF", str(cluster.pure_json))
+class Terminal(io.StringIO):
+    """A person's answers."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stdin", "status", "left"), [
+    (Terminal("n\n"), 2, ("one",)), (Terminal("y\n"), 0, ()), (io.StringIO(), 0, ())], ids=["no", "yes", "no terminal"])
+def test_a_terminal_is_asked_before_a_snapshot_is_destroyed(
+        cluster: Cluster, fa1: FlashArray, monkeypatch: pytest.MonkeyPatch, stdin: io.StringIO, status: int,
+        left: tuple[str, ...]) -> None:
+    """`kubectl exec` without a terminal goes on, as the original's users know it."""
     name = "k8s-pvc-bf1c9108-e4cd-11e7-ad7c-ecf4bbe57354"
     fa1.add_volume(name, 2**30)
     fa1.snapshot(name, "one")
-
-    def delete(answer: str, terminal: bool) -> int:
-        with CliRunner().isolation(input=answer):
-            monkeypatch.setattr("sys.stdin.isatty", lambda: terminal, raising=False)
-            return int(snapshot.snapshot.main(["delete", f"{name}.one"], standalone_mode=False) or 0)
-
-    assert delete("n\n", terminal=True) == 2 and fa1.volume(name).snapshots == ("one",)
-    assert delete("y\n", terminal=True) == 0 and fa1.volume(name).snapshots == ()
-    fa1.snapshot(name, "one2")
-    fa1.snapshot(name, "three")
-    assert Kube and fa1.volume(name).snapshots == ("one2", "three")
+    monkeypatch.setenv("PURE_DISCOVERY_CONF", str(cluster.pure_json))
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert int(snapshot.main(["delete", f"{name}.one"], standalone_mode=False) or 0) == status
+    assert fa1.volume(name).snapshots == left
