@@ -15,6 +15,11 @@ log = logging.getLogger(__name__)
 
 Complaints = Callable[[], Sequence[str]]
 
+
+class Note(str):
+    """A complaint that is no reason to take the pod out of service; it is shown all the same."""
+
+
 SLOWEST = 10.0              # seconds a client has for each piece of its request; then its thread and socket are free
 
 
@@ -32,7 +37,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class HealthServer:
-    """Answers on `port` (0: one that is free, see `port`) until stopped. A page is 200 while it has no complaints."""
+    """Answers on `port` (0: one that is free, see `port`) until stopped. A page is 200 while it has notes at the most."""
 
     def __init__(self, port: int, pages: Mapping[str, Complaints], metrics: Callable[[], bytes]) -> None:
         def answer(path: str) -> tuple[int, bytes]:
@@ -41,7 +46,8 @@ class HealthServer:
             if path not in pages:
                 return 404, b"try /healthz, /healthz/leader-election, /readyz or /metrics\n"
             complaints = pages[path]()
-            return (500 if complaints else 200), "".join(f"{line}\n" for line in complaints or ["ok"]).encode()
+            well = all(isinstance(line, Note) for line in complaints)
+            return (200 if well else 500), "".join(f"{line}\n" for line in [*(["ok"] if well else []), *complaints]).encode()
 
         class Handler(BaseHTTPRequestHandler):
             """Answers GET; says nothing on its own."""

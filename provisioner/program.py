@@ -21,7 +21,7 @@ from provisioner.backend import Pace
 from provisioner.backends import Backends
 from provisioner.events import About
 from provisioner.fleetwatch import FleetWatch
-from provisioner.health import Complaints, opened
+from provisioner.health import Complaints, Note, opened
 from provisioner.informer import Informer, Timing
 from provisioner.kube import Kube
 from provisioner.leader import Elector, Times
@@ -151,6 +151,7 @@ class Program:
     def not_ready(self) -> list[str]:
         """Why no claim could be served now. A standby is ready; so is a leader with one array of many away."""
         complaints = [problem for problem in [self.backends.problem] if problem]
+        complaints += map(Note, self.backends.complaints)
         states = [backend.state() for backend in self.backends]
         if states and all(state.problem for state in states):
             complaints += [f"array {state.name}: {state.problem}" for state in states]

@@ -302,7 +302,10 @@ class Provision:
 
     def _check_saved(self, attempt: Attempt) -> None:
         """A PV of this name is there: fine if it is this claim's and stays."""
-        raw = self._kube.get(named(PVS, attempt.pv_name))
+        try:
+            raw = self._kube.get(named(PVS, attempt.pv_name))
+        except NotThere:
+            raise Busy(f"PV {attempt.pv_name}", "the old one was deleted at this moment") from None
         found = pv_record(raw, self._settings.provisioners)
         if found is None or found.claim_uid != attempt.uid:
             raise Refused("the Kubernetes API", f"save PV {attempt.pv_name}",

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from arrays.errors import ConfigError
+from provisioner import objects
 from provisioner.classes import parse_class
 from tests.provisioner.given import class_record
 
@@ -12,7 +13,7 @@ from tests.provisioner.given import class_record
 @pytest.mark.parametrize("parameters, field, value", [
     ({}, "backend", "block"), ({"backend": "file"}, "backend", "file"), ({"backend": " Block "}, "backend", "block"),
     ({"fstype": "ext4"}, "fs_type", "ext4"), ({"fsType": "XFS"}, "fs_type", "xfs"),
-    ({"csi.storage.k8s.io/fstype": "ext3"}, "fs_type", "ext3"),
+    ({"csi.storage.k8s.io/fstype": "ext3"}, "fs_type", "ext3"), ({"fstype": "btrfs"}, "fs_type", "btrfs"),
     ({"createoptions": "-q"}, "create_options", "-q"),
     ({"mountoptions": "discard,noatime"}, "mount_options", "discard,noatime"),
     ({"iops_limit": "30000"}, "iops_limit", 30000), ({"bandwidth_limit": "10G"}, "bandwidth_limit", 10 * 2**30),
@@ -44,6 +45,14 @@ def test_unknown_parameters_are_named_and_left_out() -> None:
 @pytest.mark.parametrize("policy, expected", [("Delete", "Delete"), ("Retain", "Retain"), ("Recycle", "Retain")])
 def test_recycle_means_retain(policy: str, expected: str) -> None:
     assert parse_class(class_record(reclaim_policy=policy)).policy == expected
+
+
+@pytest.mark.parametrize("said, expected", [({}, "Delete"), ({"reclaimPolicy": None}, "Delete"),
+                                            ({"reclaimPolicy": "Retain"}, "Retain")], ids=str)
+def test_no_policy_means_delete(said: dict[str, Any], expected: str) -> None:
+    """Point 19: before 1.8 a class has no such field."""
+    raw = {"metadata": {"name": "pure"}, "provisioner": "pure-provisioner", **said}
+    assert parse_class(objects.class_record(raw)).policy == expected
 
 
 def test_mount_options_of_the_class_win_over_the_parameter() -> None:

@@ -1,11 +1,45 @@
 """Bursts, faults all over, replication pods (checklist 50, 56-60; AT-47, AT-48; the soak of issue 6 in small)."""
 
 import random
+import ssl
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from simulator.flasharray import FlashArray
 from tests.provisioner.cluster import CLAIMS, PVS, Cluster
 from tests.provisioner.waiting import until
+
+
+def connected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """TLS connections that clients of this process open from now on; servers here do not use this call."""
+    opened: list[str] = []
+    real = ssl.SSLContext.wrap_socket
+
+    def counting(self: ssl.SSLContext, *args: Any, **more: Any) -> ssl.SSLSocket:
+        opened.append(str(more.get("server_hostname")))
+        return real(self, *args, **more)
+
+    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", counting)
+    return opened
+
+
+def test_connections_are_kept(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point 60: in steady state no call opens one, neither to an array nor to the API."""
+    opened = connected(monkeypatch)
+    with cluster.provisioner(claim_workers=4, measure_every=30.0):
+        for number in range(100):
+            cluster.claim(f"first-{number}")
+        until(lambda: bound(cluster) == 100, "all bound", 30)
+        assert opened
+        opened.clear()
+        requests = len(cluster.sim.flash_array("fa1").requests)
+        for number in range(100):
+            cluster.claim(f"second-{number}")
+        until(lambda: bound(cluster) == 200, "all bound", 30)
+        assert len(cluster.sim.flash_array("fa1").requests) >= requests + 40
+        assert len(opened) <= 8, f"{len(opened)} new connections for 100 claims"
 
 
 def threads(pid: int) -> int:

@@ -69,6 +69,7 @@ def test_metrics_after_one_provision_one_failure_and_one_delete(cluster: Cluster
         assert re.search(rf'^workqueue_{name}{{name="claims"}}', text, re.MULTILINE), name
     assert 'workqueue_depth{name="unsavedpvs"} 0.0' in text
     assert pv not in text and "failing" not in text
+    assert not any(array.token in text for array in cluster.sim.arrays)         # point 21
 
 
 def test_probes_over_http(cluster: Cluster) -> None:
@@ -114,6 +115,24 @@ def test_a_client_that_says_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -
         client.close()
     until(lambda: threading.active_count() <= before, "their threads")
     server.stop()
+
+
+def test_a_bad_entry_is_named_by_readiness_and_takes_nobody_out(cluster: Cluster) -> None:
+    """Point 64."""
+    import json
+
+    from provisioner.health import HealthServer
+    fleet = cluster.sim.pure_json()
+    fleet["FlashArrays"].append({"MgmtEndPoint": "192.0.2.99"})
+    cluster.pure_json.write_text(json.dumps(fleet))
+    with program(cluster) as running:
+        cluster.claim()
+        cluster.bound()
+        server = HealthServer(0, running.pages(), running._metrics.page)
+        server.start()
+        status, body = page(server.port, "/readyz")
+        server.stop()
+    assert status == 200 and body.splitlines()[0] == "ok" and "FlashArrays[2]: add APIToken" in body
 
 
 def test_a_port_in_use_is_no_reason_not_to_work(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:

@@ -315,6 +315,7 @@ def test_wait_for_first_consumer(cluster: Cluster, binder_of: Any) -> None:
         cluster.claim("other")
         cluster.bound("other")
         assert list(cluster.live()) == [cluster.volume("other")]
+        assert not [one for one in cluster.api.events("data") if one["source"]["component"].startswith("pure-")]
         binder_of(cluster).select_node("data", "node1")
         cluster.bound()
 

@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from arrays.errors import Busy
+from arrays.fleet import load
 from provisioner.attempts import Attempts
 from provisioner.backend import Pace
 from provisioner.backends import Backends
@@ -13,7 +15,6 @@ from provisioner.objects import ClaimRecord, claim_record, class_record
 from provisioner.origins import Origins
 from provisioner.provision import Caches, Provision
 from provisioner.search import Search
-from arrays.fleet import load
 from simulator.flasharray import FlashArray
 from simulator.flashblade import FlashBlade
 from tests.provisioner.cluster import CLAIMS, CLASSES, PVS, Cluster
@@ -76,6 +77,55 @@ def test_r2_making_and_unmaking_one_name_exclude_each_other() -> None:
     assert attempts.take("pvc-1") and not attempts.take("pvc-1") and attempts.take("pvc-2")
     attempts.release("pvc-1")
     assert attempts.take("pvc-1")
+
+
+def foreign_pv(cluster: Cluster, uid: str, claim_uid: str, **annotations: str) -> None:
+    """A PV of the name that ours would have."""
+    cluster.api.create({
+        "apiVersion": "v1", "kind": "PersistentVolume",
+        "metadata": {"name": f"pvc-{uid}", "annotations": annotations, "finalizers": ["example.com/held"]},
+        "spec": {"capacity": {"storage": "10Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "elsewhere",
+                 "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": "default", "name": "data",
+                              "uid": claim_uid},
+                 "flexVolume": {"driver": "pure/flex"}}})
+
+
+def test_r2_a_pv_of_that_name_that_is_somebody_elses_is_left(cluster: Cluster) -> None:
+    """Point 27: foreign UID: untouched, and a Warning says so."""
+    claim = cluster.claim()
+    foreign_pv(cluster, claim["metadata"]["uid"], "another-uid")
+    before = cluster.api.get(PVS, cluster.pv_name())
+    with cluster.provisioner():
+        assert cluster.event("ProvisioningFailed", "data", "belongs to somebody else")["type"] == "Warning"
+    after = cluster.api.get(PVS, cluster.pv_name())
+    assert before and after and after["spec"] == before["spec"] and after["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+def test_r2_a_pv_of_that_name_that_is_being_deleted_is_waited_for(cluster: Cluster) -> None:
+    """Point 27: 409 on a deleting PV is no success; the new one is made when it is gone."""
+    cluster.claim()
+    record = record_of(cluster)
+    foreign_pv(cluster, record.uid, record.uid, **{"pv.kubernetes.io/provisioned-by": "pure-provisioner"})
+    old = cluster.api.get(PVS, cluster.pv_name())
+    cluster.api.delete(PVS, cluster.pv_name())
+    provision = stale(cluster, record)
+    for _ in range(2):
+        with pytest.raises(Busy, match="still being deleted"):
+            provision(record.uid)
+    cluster.api.patch(PVS, cluster.pv_name(), {"metadata": {"finalizers": []}})
+    until(lambda: cluster.api.get(PVS, cluster.pv_name()) is None, "the old one gone")
+    assert provision(record.uid)
+    new = cluster.api.get(PVS, cluster.pv_name())
+    assert old and new and new["metadata"]["uid"] != old["metadata"]["uid"] and len(cluster.live()) == 1
+
+
+def test_a_pv_the_api_does_not_take_costs_its_volume(cluster: Cluster) -> None:
+    """1.4.7: the same body would be refused for ever; the volume goes, the event has the API's words."""
+    cluster.api.faults.add(verb="create", resource=PVS, status=422, reason="Invalid", times=None)
+    with cluster.provisioner(retry_longest=300.0):
+        cluster.claim()
+        cluster.event("ProvisioningFailed", "data", "is not accepted, so its volume was destroyed again")
+        until(lambda: not cluster.live(), "destroyed")
 
 
 def test_r3_a_claim_of_the_same_name_is_another_claim(cluster: Cluster) -> None:
