@@ -112,20 +112,23 @@ def _claim(kube: Kube, volume: FlexVolume) -> Raw:
 
 # Safety snapshots
 
-def snapshot(fleet: Fleet, record: Record, pv: str, suffix: str = SUFFIX) -> str:
-    """Take a snapshot of a FlashArray volume and note it; its name. File systems have none: ""."""
+def snapshot(fleet: Fleet, record: Record, pv: str, suffix: str = "") -> str:
+    """Take a snapshot of a FlashArray volume and note it; its name. File systems have none: "".
+
+    Its suffix has the time in it: one that an earlier migration left is neither taken for ours nor cleaned up with it.
+    """
     from arrays.flasharray import FlashArray
     entry = record.volumes[pv]
     if entry["backend"] != wellknown.BLOCK:
         return ""
-    name = f"{entry['volume']}.{suffix}"
+    name = entry["snapshot"] or f"{entry['volume']}.{suffix or time.strftime(f'{SUFFIX}-%Y%m%dT%H%M%SZ', time.gmtime())}"
     record.mark(pv, snapshot=name)              # before it exists: a cleanup must find it after a cut
     client = FlashArray(_flash_array(fleet, entry["array"]), connect_timeout=CONNECT, read_timeout=READ)
     try:
-        client.snapshot(entry["volume"], suffix)
+        client.snapshot(entry["volume"], name.rpartition(".")[2])
     finally:
         client.close()
-    return name
+    return str(name)
 
 
 def drop_snapshot(fleet: Fleet, record: Record, pv: str) -> None:
