@@ -1,5 +1,6 @@
 """pure import and pure orphans --delete (AT-83, AT-79), and what they leave alone."""
 
+import io
 import json
 from collections.abc import Callable
 from typing import Any
@@ -126,6 +127,41 @@ def test_a_claims_volume_is_told_in_full(run: Run, cluster: Cluster, fa1: FlashA
     assert shared["array"] == fb1.endpoint and shared["used"] == 0 and shared["export"].endswith(shared["volume"])
     status, out, err = run("volumes", "other")
     assert status == 1 and "other" in err and not out
+
+
+def test_a_claim_without_a_volume_of_ours(run: Run, cluster: Cluster) -> None:
+    """Not bound yet, or bound to what another driver made: said so, and nothing of it is shown."""
+    cluster.claim("waiting")
+    assert run("volumes", "waiting")[::2] == (2, "pure: claim default/waiting is not bound yet\n")
+    cluster.api.create({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "nfs"}, "spec": {
+        "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "none",
+        "hostPath": {"path": "/tmp/data"}}})
+    cluster.claim("other", "none", size="1Gi", volumeName="nfs")
+    cluster.until(lambda: claim(cluster, "other")["status"].get("phase") == "Bound", "claim bound")
+    status, out, err = run("volumes", "other")
+    assert status == 2 and not out and "is bound to nfs, which is not of this driver" in err
+
+
+def test_a_snapshot_is_imported_at_once_or_not_at_all(run: Run, fa1: FlashArray) -> None:
+    fa1.add_volume("golden", GiB)
+    fa1.snapshot("golden", "monday")
+    status, _, err = run("import", "golden.monday", "--claim", "data", "--from-snapshot")
+    assert status == 2 and "say --create" in err
+    fa1.destroy_volume("golden")
+    status, _, err = run("import", "golden", "--claim", "data")
+    assert status == 2 and "recover it there first" in err
+
+
+def test_no_orphan_is_destroyed_without_a_person(run: Run, cluster: Cluster, fa1: FlashArray,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    status, _, err = run("orphans", "--delete")
+    assert status == 0 and "nothing to destroy" in err
+    fa1.add_volume(ORPHAN, GiB)
+    for answer, wanted in (("", 2), ("n\n", 2)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        assert run("orphans", "--delete")[0] == wanted and not fa1.volume(ORPHAN).destroyed
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert run("orphans", "--delete")[0] == 0 and fa1.volume(ORPHAN).destroyed
 
 
 def test_orphans_are_destroyed_and_nothing_else(run: Run, cluster: Cluster, fa1: FlashArray) -> None:

@@ -182,6 +182,28 @@ def test_steps_without_a_record_say_where_to_begin(run: Run, made: Cluster) -> N
         assert status == 2 and "begin with `pure migrate retain`" in err
 
 
+def test_a_record_of_another_prefix_is_not_gone_on_with(run: Run, made: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("retain", "--yes")
+    monkeypatch.setenv("PURE_K8S_NAMESPACE", "shop")
+    status, _, err = run("delete", "--yes")
+    assert status == 2 and "prefix k8s, and PURE_K8S_NAMESPACE is shop" in err and made.api.get(CLAIMS, "data")
+
+
+def test_each_change_can_be_tried_first(run: Run, made: Cluster, fa1: FlashArray) -> None:
+    """--dry-run says what would be done and does none of it; repeats say that nothing is left."""
+    deployment(made, 3)
+    run("plan")
+    run("retain", "--yes")
+    deployment(made, 0)
+    for step, words in (("snapshot", "would take snapshot"), ("delete", "would delete claim default/data"),
+                        ("restore-scale", "would kubectl -n default scale deployment/shop --replicas=3")):
+        status, _, err = run(step, "--dry-run")
+        assert status == 0 and words in err
+    assert fa1.volume(made.volume()).snapshots == () and made.api.get(CLAIMS, "data")
+    run("delete", "--yes")
+    assert "nothing is left to do" in run("delete", "--yes")[2] and run("snapshot", "--cleanup")[0] == 0
+
+
 class Cut(BaseException):
     """kill -9 while a call is under way."""
 
