@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench bundle image chart lab cluster cluster-up cluster-down clean
+.PHONY: help venv demo test lint bench bundle image chart explorer lab lab-bench cluster cluster-up cluster-down conformance clean
 
 help:   ## list what there is to make
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,11 +43,25 @@ image: bundle   ## the container image, into dist/pure-flex-image.tar
 chart: venv   ## the Helm chart against install.sh's renderer, by real helm
 	@$(BIN)/python -m pytest -q tests/charts
 
+explorer: venv   ## the explorer's pages in Chromium over 2,000 claims, and the README's pictures of them
+	@sh tests/setup/browser-tools.sh $(BIN)/python
+	@$(BIN)/python -m pytest -q -n0 tests/explorer/browser
+
 lab: venv   ## the driver on a stock Debian kernel in QEMU: LIO, open-iscsi, multipathd, NFS, FCoE
+	@sh tests/setup/build-tools.sh
 	@$(BIN)/python -m tests.lab
 
-cluster: image   ## real Kubernetes: two nodes in namespaces, real kubelets, our image
+lab-bench: venv   ## attach and detach there, against os-brick and the bare minimum
+	@sh tests/setup/build-tools.sh
+	@$(BIN)/python -m tests.lab.bench
+
+cluster: venv   ## real Kubernetes: two nodes in namespaces, real kubelets, our image (K8S=1.36.3 for another version)
+	@sh tests/setup/build-tools.sh
 	@$(BIN)/python -m pytest -q tests/cluster
+
+conformance: venv   ## Kubernetes' own storage tests against us, on that cluster (CONFORMANCE='--help' for options)
+	@sh tests/setup/build-tools.sh
+	@$(BIN)/python -m tests.conformance $(CONFORMANCE)
 
 cluster-up: venv   ## leave a real two-node Kubernetes running, to play with
 	@$(BIN)/python -m tests.cluster up

@@ -19,6 +19,7 @@ from provisioner.quantity import parse_quantity
 
 PENDING, BOUND, LOST, DELETING, FAILING = "Pending", "Bound", "Lost", "Deleting", "Failing"
 STATES = (PENDING, FAILING, BOUND, LOST, DELETING)
+_WAITING = ("ExternalProvisioning", "WaitForFirstConsumer")     # the binder repeats these for as long as it waits
 
 
 class ClaimRow(NamedTuple):
@@ -107,14 +108,18 @@ def _users(pods: Mapping[str, PodSeen]) -> dict[str, list[PodSeen]]:
 
 
 def _last_events(events: Mapping[str, EventSeen]) -> dict[str, EventSeen]:
-    """Claim "ns/name" -> the newest event about it."""
+    """Claim "ns/name" -> the newest event about it; that the binder waits is only told when nothing else is."""
     found: dict[str, EventSeen] = {}
     for event in list(events.values()):
         if event.kind == "PersistentVolumeClaim":
             key = f"{event.namespace}/{event.name}"
-            if key not in found or event.last >= found[key].last:
+            if key not in found or _weight(event) >= _weight(found[key]):
                 found[key] = event
     return found
+
+
+def _weight(event: EventSeen) -> tuple[bool, str]:
+    return event.reason not in _WAITING, event.last
 
 
 def bytes_of(quantity: str) -> int:

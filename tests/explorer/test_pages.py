@@ -94,9 +94,9 @@ def test_orphans_have_their_proof_and_claims_that_wait_are_none(cluster: Cluster
 
 def test_what_if_is_the_placement_of_the_provisioner(cluster: Cluster, look: Look, fa1: FlashArray) -> None:
     fa2 = cluster.sim.flash_array("fa2")
-    assert f"It would go to {fa1.endpoint} ." in text(look("/what-if?class=pure&size=10Gi"))
+    assert f"It would go to fa1 {fa1.endpoint} ." in text(look("/what-if?class=pure&size=10Gi"))
     page = text(look("/what-if?class=pure&size=10Gi&labels=env%3Dprod"))
-    assert f"It would go to {fa2.endpoint} ." in page and "has not the labels asked for: env=prod" in page
+    assert f"It would go to fa2 {fa2.endpoint} ." in page and "has not the labels asked for: env=prod" in page
     assert "No array fits" in text(look("/what-if?class=pure&size=4000Ti"))
     assert "is not key=value" in text(look("/what-if?class=pure&labels=nonsense"))
     assert "there is no class" in text(look("/what-if?class=other"))

@@ -138,3 +138,12 @@ def test_times() -> None:
     assert moment("2026-01-31T08:15:00.123456Z") == moment("2026-01-31T08:15:00Z") + 0.123456      # type: ignore[operator]
     assert moment("") is None and age("", 0.0) == "" and span(-5) == "0 s"
     assert [span(seconds) for seconds in (59, 60, 7200, 200000)] == ["59 s", "1 min", "2 h", "2 d"]
+
+
+def test_that_the_binder_waits_hides_nothing() -> None:
+    """kube-controller-manager repeats ExternalProvisioning every few seconds; what the provisioner said counts."""
+    one = claim(1, phase="Pending", volume_name="")
+    told = [event(one, "ProvisioningFailed", "no array fits", warning=True, last="2026-01-31T08:00:00Z"),
+            event(one, "ExternalProvisioning", "Waiting for a volume", last="2026-01-31T09:00:00Z")]
+    row = joined(seen([one], [], [], told), {})[0]
+    assert row.state == "Failing" and row.last is not None and row.last.message == "no array fits"
