@@ -44,17 +44,14 @@ class LeaseLock:
 
     def __init__(self, kube: Kube, namespace: str, name: str) -> None:
         self._kube, self._namespace, self._name = kube, namespace, name
-        self._rights = Rights(kube)
+        self._allowed = _Allowed(kube, "leases", "coordination.k8s.io", namespace, name)
         self._collection = f"/apis/{self.api_version}/namespaces/{namespace}/leases"
         self.held: Raw = {}
 
     def read(self, timeout: float) -> Record | None:
         """The record, None when nobody ever took the lock; Forbidden, without asking for it, when the role lacks a verb."""
-        _check(self._rights, "leases", "coordination.k8s.io", self._namespace, timeout)
-        try:
-            self.held = self._kube.get(named(self._collection, self._name), timeout)
-        except NotThere:
-            self.held = {}
+        self.held = _read(self._kube, self._allowed, named(self._collection, self._name), timeout)
+        if not self.held:
             return None
         spec = self.held.get("spec") or {}
         return Record(spec.get("holderIdentity") or "", int(spec.get("leaseDurationSeconds") or 0),
@@ -76,17 +73,14 @@ class EndpointsLock:
 
     def __init__(self, kube: Kube, namespace: str, name: str) -> None:
         self._kube, self._namespace, self._name = kube, namespace, name
-        self._rights = Rights(kube)
+        self._allowed = _Allowed(kube, "endpoints", "", namespace, name)
         self._collection = in_namespace(namespace, "endpoints")
         self.held: Raw = {}
 
     def read(self, timeout: float) -> Record | None:
         """The record, None when nobody ever took the lock; Forbidden, without asking for it, when the role lacks a verb."""
-        _check(self._rights, "endpoints", "", self._namespace, timeout)
-        try:
-            self.held = self._kube.get(named(self._collection, self._name), timeout)
-        except NotThere:
-            self.held = {}
+        self.held = _read(self._kube, self._allowed, named(self._collection, self._name), timeout)
+        if not self.held:
             return None
         text = (self.held["metadata"].get("annotations") or {}).get(ANNOTATION)
         return _parsed(text) if text else None
@@ -111,10 +105,32 @@ def now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _check(rights: Rights, resource: str, group: str, namespace: str, timeout: float) -> None:
-    lacking = rights.lacking(("get", "create", "update"), resource, group=group, namespace=namespace, timeout=timeout)
-    if lacking:
-        raise Forbidden(f"{lacking} {resource}", 403, "Forbidden", f"the role does not allow it in namespace {namespace}")
+class _Allowed:
+    """What the role allows on one lock object; a role may give it by the object's name, but never its creation."""
+
+    def __init__(self, kube: Kube, resource: str, group: str, namespace: str, name: str) -> None:
+        self._rights = Rights(kube)
+        self._resource, self._group, self._namespace, self._name = resource, group, namespace, name
+
+    def check(self, verb: str, timeout: float) -> None:
+        """Forbidden when the role lacks it."""
+        name = "" if verb == "create" else self._name
+        if self._rights.lacking((verb,), self._resource, group=self._group, namespace=self._namespace, name=name,
+                                timeout=timeout):
+            raise Forbidden(f"{verb} {self._resource}", 403, "Forbidden",
+                            f"the role does not allow it in namespace {self._namespace}")
+
+
+def _read(kube: Kube, allowed: _Allowed, path: str, timeout: float) -> Raw:
+    """The object, {} before it exists; Forbidden when the role has not what reading it, and then writing it, takes."""
+    allowed.check("get", timeout)
+    try:
+        held = kube.get(path, timeout)
+    except NotThere:
+        held = {}
+    for verb in ("update",) if held else ("create", "update"):
+        allowed.check(verb, timeout)
+    return held
 
 
 def _put(kube: Kube, collection: str, name: str, body: Raw, exists: bool, timeout: float) -> Raw:

@@ -15,18 +15,20 @@ class Rights:
 
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
-        self._given: set[tuple[str, str, str, str]] = set()
+        self._given: set[tuple[str, ...]] = set()
 
-    def lacking(self, verbs: tuple[str, ...], resource: str, *, group: str = "", namespace: str = "",
+    def lacking(self, verbs: tuple[str, ...], resource: str, *, group: str = "", namespace: str = "", name: str = "",
                 timeout: float | None = None) -> str:
-        """The first of `verbs` that our role does not have on a resource; "" when it has all, or nobody can tell."""
-        return next((verb for verb in verbs if not self._has(verb, resource, group, namespace, timeout)), "")
+        """The first of `verbs` that our role does not have on a resource; "" when it has all, or nobody can tell.
 
-    def _has(self, verb: str, resource: str, group: str, namespace: str, timeout: float | None) -> bool:
-        right = verb, resource, group, namespace
+        `name`: of the one object it is about; a role may give rights on that one alone.
+        """
+        return next((verb for verb in verbs if not self._has((verb, resource, group, namespace, name), timeout)), "")
+
+    def _has(self, right: tuple[str, ...], timeout: float | None) -> bool:
         if right in self._given:
             return True
-        asked = {"verb": verb, "resource": resource, "group": group, "namespace": namespace}
+        asked = dict(zip(("verb", "resource", "group", "namespace", "name"), right))
         try:
             answer = self._kube.create(REVIEWS, {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
                                                  "spec": {"resourceAttributes": asked}}, timeout)

@@ -191,6 +191,31 @@ def test_with_the_published_charts_role_a_deprecated_lock_is_better_than_none(ap
         assert one.leading.wait(PATIENCE) and one.kind() == "Endpoints" and one._endpoints.deprecated()
 
 
+def own_role() -> tuple[Rule, ...]:
+    """The Role pure-provisioner-leader of daemonset/rbac.yaml: rights on the one object, and to make a Lease."""
+    return (*published_chart("elsewhere"), rule("leases", "create", "pure"), rule("leases", "get update", "pure", [NAME]),
+            rule("endpoints", "get update", "pure", [NAME]))
+
+
+def test_a_role_that_names_the_lock_is_enough(api: KubeApi) -> None:
+    """get and update by resourceNames, as our manifests give them: a server says no when asked about any other name."""
+    elector = candidate(api, "one", own_role())
+    with running(elector):
+        assert elector.leading.wait(PATIENCE)
+    assert [lock.kind for lock in elector._locks] == ["Lease"]
+
+
+def test_a_role_that_names_the_lock_sees_an_older_provisioner(api: KubeApi) -> None:
+    """Who may not create Endpoints still reads and holds those that are there."""
+    older = candidate(api, "older", published_chart("pure"))
+    with running(older):
+        assert older.leading.wait(PATIENCE)
+        younger = candidate(api, "younger", own_role())
+        with running(younger):
+            assert not younger.leading.wait(0.5)
+    assert younger.holder == "older"
+
+
 def test_before_1_14_there_are_no_leases() -> None:
     with KubeApi(version="1.11") as old:
         old.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "pure"}})
