@@ -20,8 +20,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 # Do not trim by what a run imports: click._textwrap (usage texts) and encodings.cp437 (zipfile) load on the odd day.
 UNWANTED = {"test", "idlelib", "tkinter", "ensurepip", "lib2to3", "unittest", "turtledemo", "curses", "sqlite3", "dbm",
             "asyncio", "wsgiref", "xmlrpc", "venv", "pydoc_data", "lib-dynload", "__pycache__", "turtle.py",
-            "antigravity.py", "this.py", "sitecustomize.py",
-            "config-3.11-x86_64-linux-gnu", "distutils"}
+            "antigravity.py", "this.py", "sitecustomize.py", "distutils"}
 
 SKIPPED = shutil.ignore_patterns("__pycache__", "*.pyc")
 
@@ -40,7 +39,8 @@ def put(runtime: Path) -> None:
 
 def standard(target: Path) -> None:
     """The standard library less what none of us needs; of distutils only `version`, which purestorage imports."""
-    shutil.copytree(STANDARD, target, ignore=lambda _, names: UNWANTED & {*names})
+    shutil.copytree(STANDARD, target, ignore=lambda _, names: {name for name in names if name in UNWANTED
+                                                               or name.startswith("config-3.11-")})    # for C, by machine
     (target / "distutils").mkdir()
     for name in ("__init__.py", "version.py"):
         shutil.copyfile(STANDARD / "distutils" / name, target / "distutils" / name)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from arrays.names import base_name
 from provisioner import wellknown
 from provisioner.objects import Raw
 
@@ -57,8 +56,3 @@ def claims_of(pod_spec: Raw) -> list[str]:
     """Names of the claims that a pod's spec, or a template's, mounts."""
     return [volume["persistentVolumeClaim"]["claimName"] for volume in pod_spec.get("volumes") or ()
             if volume.get("persistentVolumeClaim")]
-
-
-def same_volume(one: str, other: str) -> bool:
-    """Whether two names on an array mean one volume, whatever pod it was moved to."""
-    return base_name(one) == base_name(other)
