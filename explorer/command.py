@@ -10,7 +10,7 @@ LOCAL = "127.0.0.1"
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=9820, show_default=True, help="Where it listens.")
 @click.option("-n", "--namespace", default="", help="Only this namespace: for accounts that may not list all.")
-@click.option("--shared", is_flag=True, help="Serve others, each with a token of their own: what the Deployment runs.")
+@click.option("--shared", is_flag=True, help="Serve others, each with a token of their own; in a pod only.")
 def explore(port: int, namespace: str, shared: bool) -> None:
     """Show fleet, claims and orphans as a web page, read only.
 

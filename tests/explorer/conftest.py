@@ -29,7 +29,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 @pytest.fixture
 def explorer(cluster: Cluster) -> Iterator[Explorer]:
-    """The explorer as its Deployment runs it, with the rights of its manifest; everything is listed once."""
+    """The explorer as a pod runs it for others, with rights to read only; everything is listed once."""
     started = shared(cluster)
     yield started
     started.stop()
