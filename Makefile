@@ -55,7 +55,7 @@ lab-bench: venv   ## attach and detach there, against os-brick and the bare mini
 	@sh tests/setup/build-tools.sh
 	@$(BIN)/python -m tests.lab.bench
 
-cluster: venv   ## real Kubernetes: two nodes in namespaces, real kubelets, our image (K8S=1.36.3 for another version)
+cluster: venv   ## real Kubernetes: two nodes in namespaces, real kubelets, our image
 	@sh tests/setup/build-tools.sh
 	@$(BIN)/python -m pytest -q tests/cluster
 

@@ -50,7 +50,7 @@ def kubernetes(version: str = "") -> Module:
     module = Module(folder, {name: f"k8s.io/kubernetes/cmd/{name}" for name in programs})
     if not module.path.is_dir():
         known = sorted(path.name.partition("-")[2] for path in module.path.parent.glob("kubernetes-*"))
-        raise Lacking(f"Kubernetes {version} is not pinned here; known are {', '.join(known)}")
+        raise Lacking(f"Kubernetes {version} has no go.mod beside {HERE}/components/kubernetes; there are: {known or None}")
     full = module.version("k8s.io/kubernetes")
     major, minor = full.lstrip("v").split(".")[:2]
     # without these the components call themselves v0.0.0 and clients complain
