@@ -1,4 +1,4 @@
-"""Mount and unmount of a FlashArray volume: the order of steps. What each step does is in the modules below.
+"""Mount of a FlashArray volume: the order of steps. block_unmount.py is the way back, the steps are in the modules below.
 
 Both may be cut at any point and repeated. Everything about one volume happens under its lock, whose key is the WWID: `mount`
 learns it from the array, `unmount` from the mount table or the record. The record is written before the array connects
@@ -8,11 +8,11 @@ anything and removed when all is given back; the truth is looked up each time (d
 import os
 
 from arrays import names
-from arrays.errors import Busy, CommandFailed, ConfigError, NeverHappened, PureError
-from flex import attach, contents, detach, initiators, log, preempt, state
+from arrays.errors import Busy, ConfigError, NeverHappened, PureError
+from flex import attach, block_unmount, contents, detach, initiators, log, preempt, state
 from flex.contents import Job
 from flex.locks import volume_lock
-from flex.node import blockdev, mounts, multipath
+from flex.node import blockdev, mounts
 from flex.node.command import step
 from flex.node.multipath import Map
 from flex.together import together
@@ -31,13 +31,8 @@ if TYPE_CHECKING:
     from flex.state import Record
 
 CALL = 85.0                     # seconds for a mount; what it did is undone after that, and all ends within two minutes
-UNMOUNT = 100.0                 # seconds for an unmount, most of them for writing back
-LOCK = 90.0                     # seconds to wait for another call of this node about the same volume
 MOUNT = 60.0                    # seconds for mount(8), which replays journals
-UMOUNT = 70.0                   # seconds for umount(8), which writes back
 
-
-# Mount ----------------------------------------------------------------------------------------------------------------
 
 def mount(request: "MountRequest", node: "Node") -> None:
     """Connect the volume, make its file system if it is blank, mount it. Repeated, it finds everything done."""
@@ -47,7 +42,7 @@ def mount(request: "MountRequest", node: "Node") -> None:
     from flex import find
     array, volume = find.flash_array(node, node.fleet(), request.volume, request.array, request.pv)
     wwid = names.wwid(volume.serial)
-    with volume_lock(node.paths, wwid, deadline.within(LOCK)) as lock:
+    with volume_lock(node.paths, wwid, deadline.within(block_unmount.LOCK)) as lock:
         if _is_at(request, node, wwid):
             _keep_mounted(request, node, array, wwid)
         else:
@@ -156,7 +151,7 @@ def _roll_back(job: Job, record: "Record", why: BaseException) -> None:
     log.info(f"mount of {record.volume} at {record.mount_dir} is undone: {why}")
     deadline = Deadline(detach.RELEASE)
     try:
-        _unmount_layers(job.node, record.mount_dir, job.wwid, deadline)
+        block_unmount.unmount_layers(job.node, record.mount_dir, job.wwid, deadline)
         detach.let_go(job.node, record, deadline, patience=detach.BRIEF)
     except (PureError, OSError) as error:
         log.info(f"left of {record.mount_dir}: {error}")
@@ -186,72 +181,3 @@ def _device_name(paths: "Paths", found: Map) -> str:
     """/dev/mapper/<name> where udev has made that link already: what people know from `df`; else /dev/dm-N."""
     link, device = f"{paths.dev}/mapper/{found.name}", f"{paths.dev}/{found.node}"
     return link if os.path.realpath(link) == os.path.realpath(device) and os.path.islink(link) else device
-
-
-# Unmount --------------------------------------------------------------------------------------------------------------
-
-def unmount(mount_dir: str, record: "Record | None", node: "Node") -> None:
-    """Unmount the directory and give its volume back, on this node and on the array, unless another pod has it here."""
-    deadline = Deadline(UNMOUNT)
-    done: set[str] = set()
-    while there := mounts.at(node.paths, mount_dir):
-        wwid = blockdev.wwid_of_mount(node.paths, there[-1])
-        if names.is_wwid(wwid):
-            _unmount_volume(mount_dir, wwid, node, deadline)
-            done.add(wwid)
-        else:                                           # put there by somebody else, but the directory is ours to clear
-            mounts.umount(mount_dir, deadline.within(UMOUNT))
-    left = state.load(node.paths, mount_dir)
-    if left and left.wwid and left.wwid not in done:
-        with volume_lock(node.paths, left.wwid, deadline.within(LOCK)):
-            detach.let_go(node, left, deadline)
-    elif left and not left.wwid:
-        state.remove(node.paths, mount_dir)
-
-
-def _unmount_volume(mount_dir: str, wwid: str, node: "Node", deadline: Deadline) -> None:
-    with volume_lock(node.paths, wwid, deadline.within(LOCK)):
-        known = state.load(node.paths, mount_dir)
-        record = known if known and known.wwid == wwid else state.Record(mount_dir, backend="block", wwid=wwid)
-        record = record.but(stage=state.RELEASING)
-        state.save(node.paths, record)
-        step("release recorded")
-        _be_able_to_write_back(node, record)
-        _unmount_layers(node, mount_dir, wwid, deadline)
-        step("unmounted")
-        detach.let_go(node, record, deadline)
-
-
-def _unmount_layers(node: "Node", mount_dir: str, wwid: str, deadline: Deadline) -> None:
-    """Unmount the uppermost mounts of the directory as long as they are this volume."""
-    while (there := mounts.at(node.paths, mount_dir)) and \
-            blockdev.wwid_of_mount(node.paths, there[-1]) == wwid:
-        try:
-            mounts.umount(mount_dir, deadline.within(UMOUNT))
-        except CommandFailed as error:
-            if mounts.is_busy(error):
-                users = ", ".join(mounts.users(node.paths, mount_dir)) or "a process of this node"
-                raise Busy(mount_dir, f"{users} still uses it; kubelet will ask again") from error
-            raise
-
-
-def _be_able_to_write_back(node: "Node", record: "Record") -> None:
-    """With all paths gone and queueing on, umount would hang. NeverHappened while paths may come back.
-
-    They get PURE_UNMOUNT_NO_PATH_GRACE seconds over kubelet's repeats. What was not written is given up after that, or at
-    once when the array shows the volume to another host instead: late writes would damage what that one has written.
-    """
-    found = multipath.find(node.paths, record.wwid)
-    if not found or multipath.has_usable_path(node.paths, record.wwid):
-        state.stop_waiting(node.paths, "no-path", record.wwid)
-        return
-    if not multipath.is_queueing(node.paths, record.wwid):
-        return
-    waited, grace = state.waited(node.paths, "no-path", record.wwid, node.clock()), node.settings.no_path_grace
-    if waited < grace and not detach.is_lost(node, record):
-        raise NeverHappened(f"a path to volume {record.volume or record.wwid} to write unsaved data back (all are down; "
-                            f"it is given up {grace - waited:.0f} s from now)", waited)
-    log.info(f"giving up what was not yet written to {record.volume or record.wwid} ({found.name}): no path for "
-             f"{waited:.0f} s, or another host has the volume")
-    multipath.stop_queueing(node.paths, found)
-    state.stop_waiting(node.paths, "no-path", record.wwid)

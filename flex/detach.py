@@ -7,21 +7,27 @@ is still there. Sessions stay: the next mount needs them, and a logout would tak
 Every step may be found done already. What an array that is away cannot confirm stays in the record and is finished later.
 """
 
+from functools import partial
 
 from arrays import names
 from arrays.errors import Busy, NotFound, PureError
-from flex import device, initiators, lately, log, state
+from flex import device, lately, log, state
 from flex.locks import volume_lock
 from flex.node import blockdev, multipath
 from flex.node.command import step
+from flex.together import Ahead
 from flex.wait import Deadline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from arrays.flasharray import FlashArray
     from arrays.fleet import FlashArrayEntry
     from flex.machine import Node
     from flex.state import Record
+
+    Place = tuple[FlashArray, str, str, PureError | None]
 
 AWAY = 60.0                     # seconds an array that gave no answer is not asked about left-overs again
 BRIEF = 3.0                     # seconds such an array gets to answer
@@ -69,14 +75,16 @@ def _flush(node: "Node", found: multipath.Map, deadline: Deadline) -> None:
 
 # On the array ---------------------------------------------------------------------------------------------------------
 
-def disconnect(node: "Node", record: "Record", *, patience: float | None = None) -> None:
+def disconnect(node: "Node", record: "Record", *, patience: float | None = None,
+               places: "Callable[[], list[Place]] | None" = None) -> None:
     """Let the array disconnect the record's volume from this node's host.
 
     A volume that is gone, destroyed or not connected counts as disconnected. OnlyDisconnectLeft when that cannot be found
-    out now. `patience` (s) limits how long each array may take to answer.
+    out now. `patience` (s) limits how long each array may take to answer; `places`: what is being looked up already.
     """
     try:
-        failures = [error for array in _arrays(node, record, patience) if (error := _disconnect(node, array, record))]
+        found = places() if places else look_up(node, record, patience)
+        failures = [error for place in found if (error := _disconnect(place))]
     except PureError as error:
         failures = [error]
     if failures:
@@ -86,15 +94,27 @@ def disconnect(node: "Node", record: "Record", *, patience: float | None = None)
     step("disconnected")
 
 
-def _disconnect(node: "Node", array: "FlashArray", record: "Record") -> PureError | None:
-    """Disconnect on one array, if it has the volume; why that could not be done or found out, None when it was."""
+def look_up(node: "Node", record: "Record", patience: float | None = None) -> "list[Place]":
+    """Each array that may have the record's volume, with the names it has there for host and volume."""
+    return [_place(node, array, record) for array in _arrays(node, record, patience)]
+
+
+def _place(node: "Node", array: "FlashArray", record: "Record") -> "Place":
     try:
-        host, volume = _names(node, array, record)
+        return array, *_names(node, array, record), None
+    except PureError as error:
+        return array, "", "", error
+
+
+def _disconnect(place: "Place") -> PureError | None:
+    """Disconnect on one array, if it has the volume; why that could not be done or found out, None when it was."""
+    array, host, volume, error = place
+    try:
         if volume:
             array.disconnect(host, volume)
-    except PureError as error:
-        return error
-    return None
+    except PureError as refused:
+        return refused
+    return error
 
 
 def is_lost(node: "Node", record: "Record") -> bool:
@@ -128,12 +148,17 @@ def _names(node: "Node", array: "FlashArray", record: "Record") -> tuple[str, st
 
     The volume is "" when the array has none of that serial, or shows it to other hosts only and under a new name.
     """
-    host = record.host or getattr(array.find_host(initiators.of_node(node)), "name", "")
+    host = record.host or _host(node, array)
     serial = names.serial(record.wwid)
     volume = array.find_volume(record.volume) if record.volume else None
     if volume and volume.serial.upper() == serial:
         return host, volume.name if host else ""
     return host, _by_serial(array, host, serial) if host else ""
+
+
+def _host(node: "Node", array: "FlashArray") -> str:
+    from flex import initiators
+    return str(getattr(array.find_host(initiators.of_node(node)), "name", ""))
 
 
 def _by_serial(array: "FlashArray", host: str, serial: str) -> str:
@@ -182,10 +207,14 @@ def let_go(node: "Node", record: "Record", deadline: Deadline, *, patience: floa
         return
     if others:
         raise Busy(f"volume {record.volume or record.wwid}", f"it is still mounted at {', '.join(others)}")
+    places = Ahead(partial(look_up, node, record, patience))       # its answers come while the device goes
     release(node, record.wwid, deadline)
-    state.save(node.paths, record.but(stage=state.DISCONNECT_LEFT))
     step("released")
-    disconnect(node, record, patience=patience)
+    try:
+        disconnect(node, record, patience=patience, places=places)
+    except OnlyDisconnectLeft:
+        state.save(node.paths, record.but(stage=state.DISCONNECT_LEFT))
+        raise
     state.remove(node.paths, record.mount_dir)
     step("forgotten")
 

@@ -8,6 +8,30 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+class Ahead:
+    """A call that is begun now, in a thread of its own, and whose result is wanted later."""
+
+    def __init__(self, call: "Callable[[], Any]") -> None:
+        self._call = call
+        self._result: "Any" = None
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def __call__(self) -> "Any":
+        """What the call returned, or its error, as soon as it has ended."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def _run(self) -> None:
+        try:
+            self._result = self._call()
+        except BaseException as error:      # carried over to the thread that asks
+            self._error = error
+
+
 def together(*calls: "Callable[[], Any]") -> "list[Any]":
     """The results of all calls, in order; when some fail, the first one's error is raised after all have ended."""
     results: "list[Any]" = [None] * len(calls)

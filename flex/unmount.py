@@ -35,8 +35,8 @@ def unmount(mount_dir: str, node: "Node") -> None:
         from flex import file
         file.unmount(mount_dir, record, node)
     elif record is not None or any(mount.source.startswith(f"{node.paths.dev}/") for mount in mounted):
-        from flex import block
-        block.unmount(mount_dir, record, node)
+        from flex import block_unmount
+        block_unmount.unmount(mount_dir, record, node)
     else:
         for _ in mounted:       # a bind, a tmpfs: put there by somebody else, but the directory is the driver's to clear
             mounts.umount(mount_dir, PATIENCE)
