@@ -1,6 +1,7 @@
 """`python -m tests.lab`: build the guest if need be, run every scenario of the lab, tell what was run and how long.
 
-    python -m tests.lab [pytest arguments]       all scenarios, or those that the arguments choose
+    python -m tests.lab                          all scenarios, in two labs side by side
+    python -m tests.lab [pytest arguments]       those that the arguments choose, in one lab
     python -m tests.lab keep [pytest arguments]  the same on guests that stay up for the next run
     python -m tests.lab stop                     end guests that were kept
 """
@@ -8,19 +9,26 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.lab.guest import build, dependencies
+from tests.lab.guest.machine import die_with_parent
 from tests.lab.lab import KEPT, Lab
 
 HERE = Path(__file__).resolve().parent
 # The unit tests' settings leave this folder out and give a test a minute.
 OPTIONS = ["-o", "norecursedirs=__pycache__ guest inside", "-o", "timeout=300", "-p", "no:cacheprovider", "--durations=0",
-           "--durations-min=0.5", "-v", "--color=no"]
+           "--durations-min=5", "-v", "--color=no"]
+
+# Scenarios of one node mostly wait: for paths to fail, for daemons, for a guest of one CPU. So a second lab, with one
+# node, runs beside the first; it has what is named here, and the first has all the rest.
+SECOND = ("test_block.py", "test_cut.py", "test_luns.py", "test_resize.py", "test_container.py", "test_doctor.py")
 
 
 def main(argv: list[str]) -> int:
@@ -32,12 +40,43 @@ def main(argv: list[str]) -> int:
     began = time.monotonic()
     image = build.image()
     dependencies.disk()
+    dependencies.bundle()
     print(f"lab: guest {image.root.parent.name} ready after {time.monotonic() - began:.0f} s "
           f"({cpus()} CPUs, software emulation)", flush=True)
-    paths = [] if any(arg.startswith(str(HERE)) or "tests/lab" in arg for arg in argv) else [str(HERE)]
-    status = int(pytest.main([*OPTIONS, *argv, *paths]))
-    print(f"lab: ended after {time.monotonic() - began:.0f} s")
+    status = one_lab(argv) if argv or "PURE_LAB_KEEP" in os.environ else two_labs()
+    print(f"lab: ended with {status} after {time.monotonic() - began:.0f} s")
     return status
+
+
+def one_lab(argv: list[str]) -> int:
+    paths = [] if any(arg.startswith(str(HERE)) or "tests/lab" in arg for arg in argv) else [str(HERE)]
+    return int(pytest.main([*OPTIONS, *argv, *paths]))
+
+
+def two_labs() -> int:
+    """Run all files in two labs, each in a process of its own; the worse exit status of both."""
+    second = [str(HERE / name) for name in SECOND]
+    rest = sorted(str(path) for path in HERE.glob("test_*.py") if str(path) not in second)
+    runs = [start("1", 2, rest), start("2", 1, second)]
+    readers = [threading.Thread(target=show, args=(name, run)) for name, run in zip("12", runs)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    return max(run.wait() for run in runs)
+
+
+def start(name: str, nodes: int, files: list[str]) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "PURE_LAB_NAME": name, "PURE_LAB_NODES": str(nodes), "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen([sys.executable, "-m", "pytest", *OPTIONS, *files], env=environment, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=die_with_parent)
+
+
+def show(name: str, run: "subprocess.Popen[str]") -> None:
+    """Print what a lab says, line by line, with the lab's name and the time before it."""
+    assert run.stdout
+    for line in run.stdout:
+        print(f"[{name} {time.strftime('%H:%M:%S')}] {line}", end="", flush=True)
 
 
 def stop() -> int:

@@ -87,6 +87,11 @@ class FlashArray:
         made = self.ask("add_volume", f"k8s-{pv}", size)
         return Volume(self, pv, made["serial"])
 
+    def ensure_host(self, node: Any) -> None:
+        """The host object of a node, as the driver's first mount there makes it."""
+        if node.name not in self.ask("hosts"):
+            self.ask("add_host", node.name, iqns=[node.iqn])
+
     @property
     def pure_json_name(self) -> str:
         """Its MgmtEndPoint, as messages and PV options name it."""
@@ -132,12 +137,20 @@ class Volume:
         """Where the arrays' guest keeps the bytes."""
         return str(self.array.ask("volume", self.name)["file"])
 
+    def holds(self, text: str) -> bool:
+        """Whether the array has these bytes somewhere on the volume."""
+        return bool(self.array.arrays.call("holds", self.file, text))
+
     def connect(self, host: str, lun: int | None = None) -> int:
         """As the array's administrator does."""
         return int(self.array.ask("connect", host, self.name, lun))
 
     def disconnect(self, host: str) -> None:
         self.array.ask("disconnect", host, self.name)
+
+    def break_from(self, byte: int | None) -> None:
+        """Let reads and writes fail from this byte on; None: not, or no more. To be said once before the first connect."""
+        self.array.arrays.fleet("break_from", self.serial, byte)
 
     @property
     def size(self) -> int:

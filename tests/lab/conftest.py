@@ -1,5 +1,6 @@
 """One lab for all tests of a run: three guests, pretend arrays with real data, two nodes with the driver on them."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +9,12 @@ import pytest
 
 from tests.lab import foreign
 from tests.lab.arrays import Arrays, FlashArray, FlashBlade
-from tests.lab.guest import build
-from tests.lab.lab import Lab
+from tests.lab.guest.machine import GuestFailed
+from tests.lab.lab import Lab, last
 from tests.lab.node import Node
 
 # Waits that a person at a desk would shorten too; each test that is about one of them sets it itself.
-FAILURES = build.CACHE / "last-failures.txt"
+FAILURES = last("failures.txt")
 SETTINGS = {"PURE_ISCSI_LOGIN_TIMEOUT": "5", "PURE_FLEX_DEBUG": "true"}
 
 
@@ -21,7 +22,8 @@ SETTINGS = {"PURE_ISCSI_LOGIN_TIMEOUT": "5", "PURE_FLEX_DEBUG": "true"}
 def lab() -> Iterator[Lab]:
     """Three machines that answer; their serial logs are kept in .cache/lab when they go."""
     FAILURES.unlink(missing_ok=True)
-    with Lab(kept="PURE_LAB_KEEP" in os.environ) as lab:
+    nodes = int(os.environ.get("PURE_LAB_NODES", "2"))
+    with Lab(nodes, kept="PURE_LAB_KEEP" in os.environ) as lab:
         try:
             yield lab
         finally:
@@ -107,8 +109,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     report = yield
     if report.failed:
         for node in item.funcargs.get("nodes", ()) or []:
-            report.sections.append((f"{node.name}: /var/log/pure-flex.log", node.log()))
-            report.sections.append((f"{node.name}: dmesg", node.sh("dmesg | tail -25", allow=None)))
+            with contextlib.suppress(GuestFailed):       # a guest that was reset in vain says nothing
+                report.sections.append((f"{node.name}: /var/log/pure-flex.log", node.log()))
+                report.sections.append((f"{node.name}: dmesg", node.sh("dmesg | tail -25", allow=None)))
         with FAILURES.open("a") as file:
             file.write(f"==== {item.nodeid} ({call.when})\n{report.longreprtext}\n")
             file.writelines(f"---- {title}\n{text}\n" for title, text in report.sections)

@@ -26,6 +26,8 @@ OTHERS_PORTALS = ("192.0.2.10:3260", "192.0.2.138:3260")     # of the bare targe
 PORTALS = ("192.0.2.11:3260", "192.0.2.139:3260")            # of the array under test, one on each fabric
 FABRIC_A = "192.0.2.0/25"
 PREFIX = "pure-flex-lab-"                    # and the process, so that a killed one's directory is known for what it is
+MEMORY = 1024                                # MiB of each guest
+NAME = os.environ.get("PURE_LAB_NAME", "")   # tells labs apart that run side by side
 KEPT = build.CACHE / "kept"
 SCRATCH = 40 << 30                           # bytes of the arrays' disk; a sparse file
 
@@ -33,10 +35,10 @@ SCRATCH = 40 << 30                           # bytes of the arrays' disk; a spar
 class Lab:
     """All machines of a run; a context manager that leaves nothing behind."""
 
-    def __init__(self, nodes: int = 2, memory: int = 1024, kept: bool = False,
+    def __init__(self, nodes: int = 2, memory: int = MEMORY, kept: bool = False,
                  extra: Sequence[Disk] = ()) -> None:
         """`kept`: the guests stay when this process ends, and are found again by the next (for work on the
-        tests); `extra`: further disks of the nodes, /dev/vdc and on.
+        tests); `extra`: further disks of the nodes, /dev/vdd and on.
         """
         image = build.image()
         sweep()
@@ -45,15 +47,15 @@ class Lab:
         self.found = kept and KEPT.exists()
         self.directory.mkdir(exist_ok=True)
         names = [f"node{n}" for n in range(1, nodes + 1)]
-        deps = Disk(dependencies.disk())
+        deps, bundle = Disk(dependencies.disk()), Disk(dependencies.bundle())
         scratch = self.directory / "scratch.img"
         if not self.found:
             scratch.touch()
             os.truncate(scratch, SCRATCH)
         self.arrays = Guest("arrays", image, self.directory / "arrays", wires.hub_side(self.directory, names),
                             (deps, Disk(scratch, read_only=False)), memory=memory, outlives=kept)
-        self.nodes = [Guest(name, image, self.directory / name, wires.spoke_side(self.directory, name, n), (deps, *extra),
-                            memory=memory, outlives=kept) for n, name in enumerate(names, 1)]
+        self.nodes = [Guest(name, image, self.directory / name, wires.spoke_side(self.directory, name, n),
+                            (deps, bundle, *extra), memory=memory, outlives=kept) for n, name in enumerate(names, 1)]
         self.seconds: dict[str, float] = {}
         self.after_boot: Callable[[Node], None] = Node.prepare
 
@@ -119,7 +121,12 @@ class Lab:
         for guest in self.guests:
             for name in ("console.log", "qemu.log"):
                 with contextlib.suppress(OSError):
-                    shutil.copy(guest.directory / name, build.CACHE / f"last-{guest.name}-{name}")
+                    shutil.copy(guest.directory / name, last(f"{guest.name}-{name}"))
+
+
+def last(file: str) -> Path:
+    """Where something of the last run is kept."""
+    return build.CACHE / f"last{NAME}-{file}"
 
 
 def sweep() -> None:

@@ -11,7 +11,9 @@ from tests.lab.guest.machine import Done, Guest
 
 INSIDE = "tests.lab.inside.node"
 PLUGIN = "/usr/libexec/kubernetes/kubelet-plugins/volume/exec/pure~flex"
+BUNDLED = "/opt/plugins/pure~flex"           # the driver as it is shipped; PLUGIN has the checkout
 PODS = "/var/lib/kubelet/pods"
+KUBELET_PATIENCE = 120.0                     # seconds within which every call-out has answered
 CALL_TIMEOUT = 150.0                         # seconds; beyond what any call-out may take under emulation
 
 # The advice of the vendor's "Linux Recommended Settings" (node-attach.md 2.15).
@@ -38,7 +40,8 @@ devices {
 }
 """
 
-# What kubelet runs: our code without `site`, as the bundle starts it. PURE_LAB_CUT=n kills it at its n-th step.
+# What kubelet runs: our code without `site`, as the bundle starts it. PURE_LAB_CUT=n kills it at its n-th step,
+# PURE_LAB_TIMES tells where its time went.
 LAUNCHER = """\
 #!/usr/bin/python3 -IS
 import sys
@@ -47,6 +50,9 @@ import os
 if cut := int(os.environ.get("PURE_LAB_CUT", "0")):
     from tests.lab.inside import cut as cutter
     cutter.arm(cut)
+if "PURE_LAB_TIMES" in os.environ:
+    from tests.lab.inside import times
+    times.arm()
 from flex.cli import run
 run()
 """
@@ -70,8 +76,9 @@ class Node:
     guest: Guest
     number: int
     settings: dict[str, str] = field(default_factory=dict)
+    plugin: str = PLUGIN                                 # where the driver is that `flex` runs
     foreign: list[str] = field(default_factory=list)     # words by which others' devices are told from ours
-    _before: tuple[str, ...] = ()                        # what the driver is run under
+    before: tuple[str, ...] = ()                         # what the driver is run under
     _env: dict[str, str] = field(default_factory=dict)   # what it finds in its environment
     untouchable: list[list[str]] = field(default_factory=list)       # others' devices, as found at the boot
 
@@ -141,17 +148,28 @@ class Node:
         """Put executable, fleet and settings where the daemon puts them."""
         self.guest.write("/etc/pure/ca.pem", ca)
         self.guest.write(f"{PLUGIN}/flex", LAUNCHER, mode=0o755)
-        self.guest.write(f"{PLUGIN}/.pure.json", json.dumps(pure_json), mode=0o600)
+        for plugin in (PLUGIN, BUNDLED):
+            self.guest.write(f"{plugin}/.pure.json", json.dumps(pure_json), mode=0o600)
         self.set()
+
+    def use_bundle(self) -> None:
+        """Let `flex` run the bundle, until `use_checkout`."""
+        self.sh(f"mkdir -p /opt/bundle {BUNDLED}; mountpoint -q /opt/bundle || mount -o ro /dev/vdc /opt/bundle;"
+                f"[ -e {BUNDLED}/flex ] || cp -a /opt/bundle/. {BUNDLED}/")
+        self.plugin = BUNDLED
+
+    def use_checkout(self) -> None:
+        self.plugin = PLUGIN
 
     def set(self, **settings: str) -> None:
         """Write the driver's settings file: these on top of the lab's; none: back to the lab's."""
-        self.guest.write(f"{PLUGIN}/.settings.json", json.dumps({**self.settings, **settings}), mode=0o600)
+        for plugin in (PLUGIN, BUNDLED):
+            self.guest.write(f"{plugin}/.settings.json", json.dumps({**self.settings, **settings}), mode=0o600)
 
     def flex(self, *argv: str, env: Mapping[str, str] | None = None, timeout: float = CALL_TIMEOUT) -> Answer:
         """One call-out as kubelet makes it: both streams together must be one JSON object."""
         began = time.monotonic()
-        done = self.guest.run(*self._before, f"{PLUGIN}/flex", *argv, env={**self._env, **(env or {})}, timeout=timeout,
+        done = self.guest.run(*self.before, f"{self.plugin}/flex", *argv, env={**self._env, **(env or {})}, timeout=timeout,
                               allow=None)
         seconds = time.monotonic() - began
         try:
@@ -163,14 +181,14 @@ class Node:
 
     def spawns(self, call: Callable[[], Answer]) -> list[str]:
         """The programs that a successful call-out started: successful execs of its whole process tree."""
-        self._before = ("strace", "-f", "-qq", "-e", "trace=execve", "-e", "signal=none", "-s", "200", "-o", "/tmp/execs")
+        self.before = ("strace", "-f", "-qq", "-e", "trace=execve", "-e", "signal=none", "-s", "200", "-o", "/tmp/execs")
         try:
             answer = call()
         finally:
-            self._before = ()
+            self.before = ()
         assert answer.status == "Success", answer
         lines = [line for line in self.guest.read("/tmp/execs").splitlines() if line.endswith("= 0")]
-        return [line for line in lines if f'"{PLUGIN}/flex"' not in line]
+        return [line for line in lines if f'"{self.plugin}/' not in line]
 
     def mount(self, pod: str, pv: str, options: Mapping[str, str], **more: Any) -> Answer:
         """kubelet's mount of one PV for one pod; `options` are the PV's."""
@@ -198,6 +216,17 @@ class Node:
             self._env = {}
         assert answer.status == "Success", answer
         return ""
+
+    def times(self, call: Callable[[], Answer]) -> dict[str, Any]:
+        """Make a call-out of the checkout's and say where its time went: see inside/times.py."""
+        self._env = {"PURE_LAB_TIMES": "1"}
+        try:
+            answer = call()
+        finally:
+            self._env = {}
+        assert answer.status == "Success", answer
+        found: dict[str, Any] = json.loads(self.guest.read("/run/pure-lab-times"))
+        return found
 
     def directory(self, pod: str, pv: str) -> str:
         return f"{PODS}/{pod}/volumes/pure~flex/{pv}"

@@ -20,6 +20,7 @@ class LioPlane(FilePlane):
         self._groups: dict[str, lio.Group] = {}
         self._fc: dict[str, list[lio.Group]] = {}
         self._devices: dict[str, lio.Device] = {}
+        self._breakable: set[str] = set()
         lio.load()
 
     def open_array(self, array: str, iqn: str, portals: Sequence[str]) -> None:
@@ -60,7 +61,7 @@ class LioPlane(FilePlane):
     def show(self, array: str, initiator: str, lun: int, serial: str) -> None:
         super().show(array, initiator, lun, serial)
         if serial not in self._devices:
-            self._devices[serial] = lio.Device(str(self.file(serial)), serial)
+            self._devices[serial] = lio.Device(str(self.file(serial)), serial, breakable=serial in self._breakable)
             self.activity()                  # what the loop device counts from here on belongs to this volume
         for group in self._groups_of(array, initiator):
             group.show(_name(initiator), lun, self._devices[serial])
@@ -69,6 +70,12 @@ class LioPlane(FilePlane):
         super().hide(array, initiator, lun, serial)
         for group in self._groups_of(array, initiator):
             group.hide(_name(initiator), lun, self._devices[serial])
+
+    def break_from(self, serial: str, byte: int | None) -> None:
+        """Let a volume fail with I/O errors from `byte` on, None: no more; the first time before it is ever shown."""
+        self._breakable.add(serial)
+        if (device := self._devices.get(serial)) and device.breakable:
+            device.breakable.break_from(byte)
 
     def _groups_of(self, array: str, initiator: str) -> list[lio.Group]:
         return [self._groups[array]] if initiator.startswith("iqn.") else self._fc[array]

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.lab.arrays import FlashArray, GiB
-from tests.lab.node import Node
+from tests.lab.node import KUBELET_PATIENCE, Node, eventually
 
 SUCCESS = "Success"
 
@@ -99,6 +99,23 @@ def test_a_volume_of_random_bytes_is_never_formatted(node1: Node, array: FlashAr
     assert answer.status == "Failure", answer
     assert node1.unmount("pod", volume.pv).status == SUCCESS
     assert guest.sh(f"md5sum {volume.file}").out == before
+
+
+@pytest.mark.parametrize("first_bad", [0, GiB - (1 << 20)], ids=["everywhere", "in the last MiB"])
+def test_a_volume_that_cannot_be_read_is_never_formatted(node1: Node, array: FlashArray, first_bad: int):
+    """Reads fail with I/O errors, which blkid calls empty (node-attach.md, fact 1): Failure, and not a byte is written."""
+    volume = array.new_volume()
+    volume.break_from(None)
+    array.ensure_host(node1)
+    volume.connect("node1")
+    volume.break_from(first_bad)
+    answer = node1.mount("pod", volume.pv, volume.options())
+    assert answer.status == "Failure" and answer.seconds < KUBELET_PATIENCE, answer
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
+    assert array.arrays.guest.sh(f"stat -c %b {volume.file}").out.strip() == "0"     # the file is as sparse as it was made
+    volume.break_from(None)
+    assert eventually(lambda: node1.mount("pod", volume.pv, volume.options())).status == SUCCESS
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
 
 
 def test_unmount_of_what_was_never_mounted_is_done(node1: Node):

@@ -16,53 +16,38 @@ CUT = "/run/pure-lab-cut"
 
 
 @pytest.mark.timeout(900)
-def test_mount_cut_at_each_step(node1: Node, array: FlashArray):
-    """Whatever step was the last: the repeat is a Success, the volume works, and its unmount leaves nothing."""
-    seen = []
+def test_mount_and_unmount_cut_at_each_step(node1: Node, array: FlashArray):
+    """Whatever step was the last: the repeat is a Success, no byte is lost, and nothing is left on node and array."""
+    seen: dict[str, list[str]] = {"mount": [], "unmount": []}
     for number in range(1, STEPS):
         volume = array.new_volume()
-        step = node1.cut(number, lambda: node1.mount("pod", volume.pv, volume.options()))
-        if step:
+        at_mount = node1.cut(number, lambda: node1.mount("pod", volume.pv, volume.options()))
+        if at_mount:
             answer = eventually(lambda: node1.mount("pod", volume.pv, volume.options()))
-            assert answer.status == SUCCESS, (step, answer)
-        seen.append(step)
-        node1.sh(f"echo hello > '{node1.directory('pod', volume.pv)}/hello'")
-        assert node1.unmount("pod", volume.pv).status == SUCCESS, step
-        nothing_left(node1, step)
-        assert volume.connections == {}, step
-        if not step:
+            assert answer.status == SUCCESS, (at_mount, answer)
+        node1.sh(f"echo 'written by {volume.pv}' > '{node1.directory('pod', volume.pv)}/data'")
+        at_unmount = node1.cut(number, lambda: node1.unmount("pod", volume.pv))
+        if at_unmount:
+            answer = eventually(lambda: node1.unmount("pod", volume.pv))
+            assert answer.status == SUCCESS, (at_unmount, answer)
+        nothing_left(node1, f"{at_mount}, {at_unmount}")
+        assert volume.connections == {}, (at_mount, at_unmount)
+        assert volume.holds(f"written by {volume.pv}"), (at_mount, at_unmount)
+        seen["mount"].append(at_mount)
+        seen["unmount"].append(at_unmount)
+        if not at_mount and not at_unmount:
             break
-    print("cut at:", *seen, sep="\n  ")
-    assert len(seen) > 8
-
-
-@pytest.mark.timeout(900)
-def test_unmount_cut_at_each_step(node1: Node, array: FlashArray):
-    """Whatever step was the last: the repeat is a Success, nothing is left, and the data is there at the next mount."""
-    seen = []
-    volume = array.new_volume()
-    for number in range(1, STEPS):
-        assert node1.mount("pod", volume.pv, volume.options()).status == SUCCESS
-        node1.sh(f"echo {number} >> '{node1.directory('pod', volume.pv)}/log'")
-        step = node1.cut(number, lambda: node1.unmount("pod", volume.pv))
-        answer = eventually(lambda: node1.unmount("pod", volume.pv))
-        assert answer.status == SUCCESS, (step, answer)
-        nothing_left(node1, step)
-        assert volume.connections == {}, step
-        seen.append(step)
-        if not step:
-            break
-    print("cut at:", *seen, sep="\n  ")
-    assert node1.mount("pod", volume.pv, volume.options()).status == SUCCESS
-    log = node1.sh(f"cat '{node1.directory('pod', volume.pv)}/log'").split()
-    assert log == [str(number) for number in range(1, len(seen) + 1)] and len(seen) > 5
-    assert node1.unmount("pod", volume.pv).status == SUCCESS
+    print(*seen["mount"], *seen["unmount"], sep="\n  ")
+    assert len(seen["mount"]) > 8 and seen["unmount"].index("") > 5
 
 
 @pytest.mark.timeout(900)
 def test_a_mount_given_up_after_a_cut_leaves_nothing(node1: Node, array: FlashArray):
-    """kubelet never repeats the mount (the pod was deleted): its unmount releases what the cut call had begun."""
-    for number in range(1, STEPS):
+    """kubelet never repeats the mount (the pod was deleted): its unmount releases what the cut call had begun.
+
+    Each second boundary: what a cut leaves differs little from one to the next, and this is the third walk.
+    """
+    for number in range(1, STEPS, 2):
         volume = array.new_volume()
         step = node1.cut(number, lambda: node1.mount("pod", volume.pv, volume.options()))
         answer = eventually(lambda: node1.unmount("pod", volume.pv))

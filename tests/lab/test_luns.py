@@ -17,7 +17,7 @@ def mounted(node: Node, array: FlashArray, text: str = "") -> Volume:
 
 def test_lun_above_255(node1: Node, array: FlashArray):
     """The array already shows the volume to this host at LUN 300."""
-    released(node1, mounted(node1, array))   # the host exists now
+    array.ensure_host(node1)
     volume = array.new_volume()
     assert volume.connect("node1", 300) == 300
     assert node1.mount("pod", volume.pv, volume.options()).status == SUCCESS

@@ -7,10 +7,9 @@ import pytest
 
 from tests.lab.arrays import Arrays, FlashArray
 from tests.lab.lab import FABRIC_A, OTHERS_PORTALS, PORTALS
-from tests.lab.node import Node, eventually
+from tests.lab.node import KUBELET_PATIENCE, Node, eventually
 
 SUCCESS = "Success"
-KUBELET_PATIENCE = 120.0                     # seconds
 
 
 @pytest.fixture
@@ -77,7 +76,7 @@ def test_a_login_under_way_is_no_session(fresh: Node, array: FlashArray):
     assert answer.status == SUCCESS and answer.seconds < KUBELET_PATIENCE / 2, answer
     assert portals(fresh) == {PORTALS[0]}
     assert fresh.unmount("pod", volume.pv).status == SUCCESS
-    fresh.sh(f"pkill -f 'iscsiadm -m node -T {array.iqn}'; true")
+    fresh.sh(f"pkill -f '[i]scsiadm -m node -T {array.iqn}'; true")
 
 
 def test_node_records(fresh: Node, array: FlashArray, arrays: Arrays):
@@ -159,8 +158,7 @@ def test_the_target_restarts_under_io(node1: Node, array: FlashArray, arrays: Ar
 
 def test_chap(fresh: Node, array: FlashArray, arrays: Arrays):
     """The host object asks for CHAP: a node without the secret is told so, one with it in iscsid.conf gets in."""
-    if "node1" not in array.ask("hosts"):
-        array.ask("add_host", "node1", iqns=[fresh.iqn])
+    array.ensure_host(fresh)
     volume = array.new_volume()
     arrays.fleet("set_chap", array.name, "node1", fresh.iqn, "labuser", "not-a-real-secret")
     fresh.sh("cp /etc/iscsi/iscsid.conf /root/iscsid.conf")

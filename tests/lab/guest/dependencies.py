@@ -12,6 +12,8 @@ from packaging.requirements import Requirement
 
 from tests.lab.guest.build import CACHE
 
+ROOT = Path(__file__).resolve().parents[3]
+SHIPPED = ("arrays", "flex", "daemonset/bundle")         # what the bundle is made of, beside Debian's Python
 WANTED = ("aiohttp", "trustme", "click", "requests", "purestorage")
 
 
@@ -38,6 +40,26 @@ def other(requirement: str) -> Path:
             subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(tree), requirement],
                            check=True, timeout=300)
             _pack(tree, image)
+    return image
+
+
+def bundle() -> Path:
+    """An image with the driver as nodes get it (`make bundle`), made anew whenever its code has changed."""
+    digest = hashlib.sha256()
+    files = (path for room in SHIPPED for path in (ROOT / room).rglob("*") if path.suffix in (".py", ".c", ".txt"))
+    for file in sorted(files):
+        digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
+    image = CACHE / f"bundle-{digest.hexdigest()[:12]}.img"
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not image.exists():
+            built = CACHE / "bundle.building"
+            subprocess.run([sys.executable, "-m", "daemonset.bundle", "--output", str(built)], check=True, timeout=300,
+                           cwd=ROOT)
+            for old in CACHE.glob("bundle-*.img"):
+                old.unlink()
+            _pack(next(built.glob("bundle-*")), image)
+            shutil.rmtree(built)
     return image
 
 

@@ -80,7 +80,7 @@ class Guest:
         self._on = time.monotonic()
         with (self.directory / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(self._argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                             preexec_fn=_leave_group if self.outlives else _die_with_parent)
+                                             preexec_fn=_leave_group if self.outlives else die_with_parent)
 
     def wait(self, timeout: float = BOOT_TIMEOUT) -> None:
         """Wait until the agent answers."""
@@ -341,7 +341,7 @@ def _wanted(info: tarfile.TarInfo, leave_out: Sequence[str]) -> tarfile.TarInfo 
     return info
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """In the child, before exec: SIGKILL when the lab's process ends, however it ends; no Ctrl-C of ours."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     _leave_group()

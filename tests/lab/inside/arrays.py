@@ -86,6 +86,22 @@ def counters(serial: str) -> list[int]:
     return list(Bare.plane.counters(serial))
 
 
+def holds(file: str, text: str) -> bool:
+    """Whether a sparse file has these bytes in one of its written parts."""
+    with open(file, "rb") as volume:
+        at, end = 0, os.fstat(volume.fileno()).st_size
+        while at < end:
+            try:
+                at = os.lseek(volume.fileno(), at, os.SEEK_DATA)
+            except OSError:                  # nothing but a hole from here on
+                return False
+            hole = os.lseek(volume.fileno(), at, os.SEEK_HOLE)
+            if text.encode() in os.pread(volume.fileno(), hole - at, at):
+                return True
+            at = hole
+    return False
+
+
 def portal(name: str, state: str) -> None:
     Bare.plane.portal("bare", name, state)
 

@@ -89,6 +89,11 @@ def pause_target(array: str, seconds: float) -> None:
     group.enable()
 
 
+def break_from(serial: str, byte: int | None) -> None:
+    """See LioPlane.break_from."""
+    arrays.Bare.plane.break_from(serial, byte)
+
+
 def set_chap(array: str, host: str, initiator: str, user: str, password: str) -> None:
     """The host object asks for CHAP, on the management side and at the target."""
     Fleet.simulator.flash_array(array).set_chap(host, host_user=user, host_password=password)

@@ -13,7 +13,7 @@ import time
 
 CORE = "/sys/kernel/config/target/core/iblock_0"
 ISCSI = "/sys/kernel/config/target/iscsi"
-MODULES = ("target_core_mod", "target_core_iblock", "iscsi_target_mod", "loop")
+MODULES = ("target_core_mod", "target_core_iblock", "iscsi_target_mod", "loop", "dm_mod")
 LOOP_CTL_GET_FREE, LOOP_SET_FD, LOOP_CLR_FD, LOOP_SET_CAPACITY = 0x4C82, 0x4C00, 0x4C01, 0x4C07    # linux/loop.h
 LET_GO_TIMEOUT = 5.0                         # seconds for the kernel to let go of a device
 
@@ -51,11 +51,13 @@ def loop_ioctl(loop: str, request: int) -> None:
 class Device:
     """A volume as the target core knows it; the identity must be there before the first LUN."""
 
-    def __init__(self, file: str, serial: str, vendor: str = "PURE", model: str = "FlashArray") -> None:
+    def __init__(self, file: str, serial: str, vendor: str = "PURE", model: str = "FlashArray", *,
+                 breakable: bool = False) -> None:
         self.name, self.path = serial, f"{CORE}/{serial}"
         self.loop = attach_loop(file)
+        self.breakable = Breakable(f"/dev/{self.loop}", serial) if breakable else None
         os.makedirs(self.path)
-        put(f"{self.path}/control", f"udev_path=/dev/{self.loop}")
+        put(f"{self.path}/control", f"udev_path={self.breakable.path if self.breakable else f'/dev/{self.loop}'}")
         put(f"{self.path}/enable", "1")
         for attribute, value in (("vendor_id", vendor), ("product_id", model), ("revision", "8888"),
                                  ("company_id", "0x24a937"), ("vpd_unit_serial", f"0{serial.lower()}")):
@@ -69,7 +71,37 @@ class Device:
 
     def remove(self) -> None:
         os.rmdir(self.path)
+        if self.breakable:
+            self.breakable.remove()
         patiently(lambda: loop_ioctl(self.loop, LOOP_CLR_FD))
+
+
+class Breakable:
+    """A disk's double (device mapper) whose bytes from some place on can be made unreadable, and readable again."""
+
+    def __init__(self, disk: str, name: str) -> None:
+        self.disk, self.name, self.path = disk, f"breakable-{name}", f"/dev/mapper/breakable-{name}"
+        with open(f"/sys/block/{os.path.basename(disk)}/size") as file:
+            self.sectors = int(file.read())
+        _dmsetup("create", self.name, table=self._table(self.sectors))
+
+    def break_from(self, byte: int | None) -> None:
+        """Let what lies at `byte` or behind it fail with an I/O error; None: nothing any more."""
+        _dmsetup("load", self.name, table=self._table(self.sectors if byte is None else byte // 512))
+        _dmsetup("resume", self.name)        # suspends first, to change the tables
+
+    def remove(self) -> None:
+        _dmsetup("remove", "--retry", self.name)
+
+    def _table(self, good: int) -> str:
+        lines = [f"0 {good} linear {self.disk} 0"] if good else []
+        return "\n".join(lines + ([f"{good} {self.sectors - good} error"] if good < self.sectors else []))
+
+
+def _dmsetup(*argv: str, table: str = "") -> None:
+    done = subprocess.run(["dmsetup", *argv], input=table, text=True, capture_output=True)
+    if done.returncode:
+        raise RuntimeError(f"dmsetup {' '.join(argv)}: {done.stderr}")
 
 
 class Group:

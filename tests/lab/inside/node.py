@@ -44,6 +44,8 @@ def start_multipathd(configuration: str = "") -> None:
 
 
 def stop_multipathd() -> None:
+    if not _answers(MULTIPATHD):
+        return
     multipathd("shutdown")
     _wait(lambda: not _answers(MULTIPATHD), "the end of multipathd")
 
