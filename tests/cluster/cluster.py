@@ -24,7 +24,10 @@ PLACES = [Place(1), Place(2)]
 
 @contextlib.contextmanager
 def reserved(seconds: float = 900.0) -> Iterator[None]:
-    """Wait until no other run of the tests has the cluster; it is ours until the end of the block, or of the process."""
+    """Wait until no other run of the tests has the cluster; it is ours until the end of the block, or of the process.
+
+    With 0 seconds, Lacking says that it is not free.
+    """
     with open(f"{WORK}.lock", "w", encoding="ascii") as lock:
         def free() -> bool:
             try:
@@ -32,6 +35,8 @@ def reserved(seconds: float = 900.0) -> Iterator[None]:
             except BlockingIOError:
                 return False
             return True
+        if not seconds and not free():
+            raise machine.Lacking("a run of the tests has the cluster at the moment")
         if not free():
             print("another run has the cluster; waiting for its end …", flush=True)
             processes.wait("the end of another run's cluster", free, seconds)
