@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench bundle image chart explorer lab lab-bench cluster cluster-up cluster-down conformance clean
+.PHONY: help venv demo test lint bench bundle image chart explorer lab lab-bench lab-cluster cluster cluster-up cluster-down conformance clean
 
 help:   ## list what there is to make
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ lab: venv   ## the driver on a stock Debian kernel in QEMU: LIO, open-iscsi, mul
 lab-bench: venv   ## attach and detach there, against os-brick and the bare minimum
 	@sh tests/setup/build-tools.sh
 	@$(BIN)/python -m tests.lab.bench
+
+lab-cluster: venv   ## real Kubernetes on the lab's guests: a claim's life with real iSCSI, multipath, xfs and NFS
+	@sh tests/setup/build-tools.sh
+	@$(BIN)/python -m tests.labcluster
 
 cluster: venv   ## real Kubernetes: two nodes in namespaces, real kubelets, our image
 	@sh tests/setup/build-tools.sh
