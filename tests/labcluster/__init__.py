@@ -1,0 +1,1 @@
+"""Kubernetes on stock kernels: kubelets in guests of the lab, control plane outside at native speed."""
