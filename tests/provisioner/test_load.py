@@ -74,7 +74,8 @@ def test_a_burst_is_served_by_the_same_threads_and_the_lead_is_kept(cluster: Clu
     with cluster.process(leader_election=True, lease=6.0, renew=renew, renew_every=0.2) as process:
         cluster.claim("first")
         cluster.bound("first")
-        until(lambda: threads(process.pid) >= 16 + 8, "all workers")
+        rest = 8        # main, election, events, three watches, at least two arrays measured
+        until(lambda: threads(process.pid) >= 16 + 8 + rest, "all workers")
         before, look = threads(process.pid), renewed(cluster)
         for number in range(count):
             cluster.claim(f"c{number}")

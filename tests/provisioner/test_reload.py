@@ -16,9 +16,10 @@ from tests.provisioner.waiting import until
 HANGS = {"method": "POST", "path": "volume/*"}
 
 
-def measuring() -> int:
-    """Threads that measure arrays."""
-    return sum(thread.name.startswith("measure ") for thread in threading.enumerate())
+def measuring(cluster: Cluster) -> int:
+    """Threads that measure the cluster's arrays."""
+    names = {f"measure {array.endpoint}" for array in cluster.sim.arrays}
+    return sum(thread.name in names for thread in threading.enumerate())
 
 
 def without(cluster: Cluster, array: FlashArray) -> None:
@@ -34,7 +35,7 @@ def test_what_left_the_fleet_leaves_no_thread_and_no_connection(cluster: Cluster
     backends.reload()
     fleet, old = json.loads(cluster.pure_json.read_text()), []
     try:
-        until(lambda: measuring() == 3, "three arrays measured")
+        until(lambda: measuring(cluster) == 3, "three arrays measured")
         for number in range(20):
             found = backends.get(fa1.endpoint)
             assert found
@@ -42,11 +43,11 @@ def test_what_left_the_fleet_leaves_no_thread_and_no_connection(cluster: Cluster
             fleet["FlashArrays"][0]["APIToken"] = f"00000000-0000-0000-0000-{number:012}"
             cluster.pure_json.write_text(json.dumps(fleet))
             assert backends.reload() and not backends.reload()
-        until(lambda: measuring() == 3, "as many threads as before")
+        until(lambda: measuring(cluster) == 3, "as many threads as before")
         assert all(backend.store.array.closed for backend in old)       # type: ignore[attr-defined]
     finally:
         backends.stop()
-    until(lambda: measuring() == 0, "no thread")
+    until(lambda: measuring(cluster) == 0, "no thread")
 
 
 def test_connections_close_after_the_work_in_flight_and_not_before(cluster: Cluster) -> None:
