@@ -1,4 +1,8 @@
-"""`python -m tests.labcluster [pytest arguments]`: tell the whole story once."""
+"""`python -m tests.labcluster [pytest arguments]`: tell the whole story once.
+
+Ctrl-C and SIGTERM leave nothing behind. Guests die with this process even when it is killed; what then stays of the control
+plane is removed by the next run, or by `make cluster-down`.
+"""
 
 import signal
 import sys

@@ -24,16 +24,16 @@ KUBELET = {
 
 
 class GuestCluster(Cluster):
-    """`up` starts the control plane; each guest joins when it can."""
+    """`up_without_nodes` starts the control plane; each guest joins when it can."""
 
-    def up(self, *_: object, **options: list[str]) -> None:
-        """Network and control plane; no node yet. `options`: more flags by program, "-" written as "_"."""
+    def up_without_nodes(self, options: dict[str, list[str]]) -> None:
+        """Network and control plane. `options`: more flags by program."""
         machine.prepare()
         clusters.down()
         self.work.mkdir(parents=True)
         self.work.chmod(0o755)
         make_network(PLACES)
-        self.options = {name.replace("_", "-"): flags for name, flags in options.items()}
+        self.options = options
         control_plane.start(self.work, self.programs, list(PLACES), self.options)
         self.wrapper()
 

@@ -100,7 +100,7 @@ def _scene(cluster: GuestCluster) -> Iterator[Scene]:
     image = disk.disk(cluster.programs / "kubelet", archives)
     say("components, images and the node's disk")
     audit = Audit(cluster.work)
-    cluster.up(kube_apiserver=audit.flags())
+    cluster.up_without_nodes({"kube-apiserver": audit.flags()})
     say("control plane")
     lab = BridgedLab(image)                  # made here: a guest dies with the thread that started it
     with lab:
