@@ -55,7 +55,7 @@ class Control:
             (directory / SOCKET).unlink(missing_ok=True)
             listening.bind(f"{short}/{SOCKET}")
         (directory / SOCKET).chmod(0o600)
-        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0)
+        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.05)
         await self._runner.setup()
         await web.SockSite(self._runner, listening).start()
 

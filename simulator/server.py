@@ -54,7 +54,7 @@ class Server:
         if self._runner is not None:
             return
         self._runner = web.ServerRunner(web.Server(self._handle, access_log=None, keepalive_timeout=600),
-                                        shutdown_timeout=0)
+                                        shutdown_timeout=0.05)      # 0 would be without limit
         await self._runner.setup()
         listening = _listen(self.host, self.port)
         self.port = listening.getsockname()[1]
