@@ -41,7 +41,7 @@ image: bundle   ## the container image, into dist/pure-flex-image.tar
 	@$(BIN)/python -m daemonset.image
 
 chart: venv   ## the Helm chart against install.sh's renderer, by real helm
-	@$(BIN)/python -m pytest -q tests/charts
+	@$(BIN)/python -m pytest -q -o timeout=600 tests/charts
 
 explorer: venv   ## the explorer's pages in Chromium over 2,000 claims, and the README's pictures of them
 	@sh tests/setup/browser-tools.sh $(BIN)/python
