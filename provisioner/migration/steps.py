@@ -5,6 +5,7 @@ Before and after each deletion the array is asked for the volume; a record of wh
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from arrays.entries import FlashArrayEntry, FlashBladeEntry
@@ -80,8 +81,13 @@ def prove(fleet: Fleet, entry: dict[str, Any]) -> None:
 # Retain, and the record
 
 def retain(kube: Kube, fleet: Fleet, record: Record, volume: FlexVolume) -> None:
-    """Note a volume in the record, with all that is needed to make PV and claim anew, then set its PV to Retain."""
-    pv = kube.get(named(PVS, volume.pv))
+    """Note a volume in the record, with all that is needed to make PV and claim anew, then set its PV to Retain.
+
+    A PV that went since the survey, as one does whose deletion was cut short, has nothing left to retain.
+    """
+    pv = _get(kube, named(PVS, volume.pv))
+    if pv is None:
+        return
     if volume.pv not in record.volumes:
         array, found = locate(fleet, volume.backend, volume.array, volume.volume)
         record.volumes[volume.pv] = {
@@ -90,7 +96,8 @@ def retain(kube: Kube, fleet: Fleet, record: Record, volume: FlexVolume) -> None
             "policy": volume.policy, "snapshot": "", "claim_deleted": False, "pv_deleted": False}
         record.save()
     if pv["spec"].get("persistentVolumeReclaimPolicy") != "Retain":
-        kube.merge(named(PVS, volume.pv), {"spec": {"persistentVolumeReclaimPolicy": "Retain"}})
+        with suppress(NotThere):
+            kube.merge(named(PVS, volume.pv), {"spec": {"persistentVolumeReclaimPolicy": "Retain"}})
 
 
 def remember(record: Record, found: Iterable[Workload]) -> None:

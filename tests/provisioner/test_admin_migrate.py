@@ -257,6 +257,18 @@ def test_cut_at_each_change_and_repeated(made: Cluster, administrator: str, tmp_
     assert [one["kind"] for one in csi.manifests(entry)] == ["PersistentVolume", "PersistentVolumeClaim"]
 
 
+def test_a_pv_that_goes_after_the_survey_is_no_failure(made: Cluster, administrator: str, tmp_path: Path) -> None:
+    """As a repeated `retain` meets it when the API server still finishes the deletion that was cut."""
+    kube, record = Kube(from_kubeconfig(administrator)), Record.begin(tmp_path / "record.json", "k8s")
+    volume, = (one for one in steps.survey(kube, "k8s") if one.claim == "default/data")
+    steps.retain(kube, fleets.load(str(made.pure_json)), record, volume)
+    before = dict(record.volumes)
+    made.api.patch(PVS, volume.pv, {"metadata": {"finalizers": None}})
+    made.api.delete(PVS, volume.pv)
+    steps.retain(kube, fleets.load(str(made.pure_json)), record, volume)
+    assert record.volumes == before and volume.pv in before
+
+
 def test_workloads_are_found_by_their_templates() -> None:
     """Also when no pod runs any more; a StatefulSet by the names its claims get."""
     stateful = {"metadata": {"namespace": "shop", "name": "db"}, "spec": {
