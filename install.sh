@@ -8,6 +8,7 @@ set -eu
 CHECKOUT=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 DAEMON=pure-flex
 PROVISIONER=pure-provisioner
+EXPLORER=pure-explorer
 SECRET=pure-provisioner-secret
 CLASSES='pure pure-block pure-file'
 POD_SECURITY='pod-security\.kubernetes\.io/enforce'
@@ -247,8 +248,11 @@ install() {
     confirm_concerns
     apply_all
     wait_for_nodes
-    wait_for_provisioner
+    wait_for_ready "$PROVISIONER" provisioner
+    [ ! -e "$WORK/explorer.yaml" ] || wait_for_ready "$EXPLORER" explorer
     say "done: $(version) in namespace $NAMESPACE. Claims of class pure, pure-block or pure-file get volumes now."
+    [ ! -e "$WORK/explorer.yaml" ] || say "explorer: $KUBECTL -n $NAMESPACE port-forward service/$EXPLORER 9820, then" \
+        "http://127.0.0.1:9820/ with any name and your token as password"
 }
 
 dry_run() {    # asks the server for nothing but its version, and does without
@@ -287,7 +291,22 @@ apply_all() {
     k apply -f "$WORK/daemon.yaml"
     say "provisioner: Deployment $PROVISIONER"
     k apply -f "$WORK/provisioner.yaml"
+    put_explorer
     for class in $CLASSES; do apply_class "$class"; done
+}
+
+put_explorer() {    # off by default; one that is not wanted any more goes
+    if [ -e "$WORK/explorer.yaml" ]; then
+        say "explorer: Deployment $EXPLORER"
+        k apply -f "$WORK/explorer.yaml"
+    elif [ -n "$(kn get deployment "$EXPLORER" --ignore-not-found -o name)" ]; then
+        remove_explorer
+    fi
+}
+
+remove_explorer() {
+    for what in deployment service serviceaccount; do kn delete "$what" "$EXPLORER" --ignore-not-found; done
+    for what in clusterrolebinding clusterrole; do k delete "$what" "$EXPLORER" --ignore-not-found; done
 }
 
 apply_class() {
@@ -352,27 +371,27 @@ why_not() {    # $1: pod, $2: phase, $3: reason, $4: message
     printf '%s' "${said:-pod $1 is $2; see $KUBECTL -n $NAMESPACE describe pod $1}"
 }
 
-wait_for_provisioner() {
+wait_for_ready() {    # $1: Deployment, $2: what people call it
     deadline=$(($(now) + TIMEOUT))
-    until provisioner_ready; do
-        [ "$(now)" -lt "$deadline" ] || die "after $TIMEOUT s the provisioner is not ready: $(why_no_provisioner)"
+    until is_ready "$1"; do
+        [ "$(now)" -lt "$deadline" ] || die "after $TIMEOUT s the $2 is not ready: $(why_not_ready "$1")"
         sleep 1
     done
-    say "provisioner: ready"
+    say "$2: ready"
 }
 
-provisioner_ready() {    # this version of it, not one that is about to end
-    progress=$(kn get deployment "$PROVISIONER" -o 'jsonpath={.metadata.generation}/{.status.observedGeneration}/{.status.updatedReplicas}/{.status.availableReplicas}') || progress=
+is_ready() {    # this version of it, not one that is about to end
+    progress=$(kn get deployment "$1" -o 'jsonpath={.metadata.generation}/{.status.observedGeneration}/{.status.updatedReplicas}/{.status.availableReplicas}') || progress=
     IFS=/ read -r generation observed updated available <<END
 $progress
 END
     [ "${observed:-0}" -ge "${generation:-1}" ] && [ "${updated:-0}" -ge 1 ] && [ "${available:-0}" -ge 1 ]
 }
 
-why_no_provisioner() {    # what keeps its container from starting, else the last thing it complained of
-    waiting=$(kn get pods -l "app=$PROVISIONER" -o 'jsonpath={.items[*].status.containerStatuses[0].state.waiting.reason}') || waiting=
-    said=$(kn logs "deployment/$PROVISIONER" --tail=50 2>/dev/null </dev/null | grep -E 'WARNING|ERROR' | tail -n 1) || said=
-    printf '%s' "${waiting:-${said:-see $KUBECTL -n $NAMESPACE describe deployment $PROVISIONER}}"
+why_not_ready() {    # what keeps its container from starting, else the last thing it complained of
+    waiting=$(kn get pods -l "app=$1" -o 'jsonpath={.items[*].status.containerStatuses[0].state.waiting.reason}') || waiting=
+    said=$(kn logs "deployment/$1" --tail=50 2>/dev/null </dev/null | grep -E 'WARNING|ERROR' | tail -n 1) || said=
+    printf '%s' "${waiting:-${said:-see $KUBECTL -n $NAMESPACE describe deployment $1}}"
 }
 
 # Uninstalling: provisioner, driver on the nodes, then what is left. PVs, claims, volumes, connections, mounts and the
@@ -415,12 +434,14 @@ users() {
 }
 
 list_removals() {
-    for what in "deployment/$PROVISIONER" "daemonset/$DAEMON" "secret/$SECRET" "rolebinding/pure-provisioner-leader" \
-                "role/pure-provisioner-leader" "serviceaccount/$account"; do
+    for what in "deployment/$PROVISIONER" "deployment/$EXPLORER" "service/$EXPLORER" "daemonset/$DAEMON" "secret/$SECRET" \
+                "rolebinding/pure-provisioner-leader" "role/pure-provisioner-leader" "serviceaccount/$account" \
+                "serviceaccount/$EXPLORER"; do
         found=$(kn get "$what" --ignore-not-found -o name)
         [ -z "$found" ] || say "would delete $what in namespace $NAMESPACE"
     done
-    for what in clusterrolebinding/pure-provisioner-rights clusterrole/pure-provisioner-clusterrole; do
+    for what in clusterrolebinding/pure-provisioner-rights clusterrole/pure-provisioner-clusterrole \
+                "clusterrolebinding/$EXPLORER" "clusterrole/$EXPLORER"; do
         [ -z "$(k get "$what" --ignore-not-found -o name)" ] || say "would delete $what"
     done
     for class in $CLASSES; do
@@ -465,6 +486,7 @@ remove_objects() {
     kn delete lease "$PROVISIONER" --ignore-not-found 2>/dev/null || :        # unknown before 1.14
     k delete clusterrolebinding pure-provisioner-rights --ignore-not-found
     k delete clusterrole pure-provisioner-clusterrole --ignore-not-found
+    remove_explorer
     for class in $CLASSES; do
         [ "$(class_owner "$class")" != "$PROVISIONER" ] || k delete storageclass "$class" --ignore-not-found
     done

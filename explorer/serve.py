@@ -1,6 +1,9 @@
 """From settings to a served page: who reads the API, who may look, where it listens."""
 
 import logging
+import signal
+import socket
+import sys
 from typing import NamedTuple
 
 import waitress
@@ -64,12 +67,20 @@ def _account(settings: Settings) -> Access:
     return in_cluster(settings.api_host, settings.api_port, settings.account)
 
 
+def listening(way: Way) -> socket.socket:
+    """An open socket. For others by IPv6 and IPv4 where the machine has both: a cluster may know its pods by either."""
+    if way.shared and socket.has_dualstack_ipv6():
+        return socket.create_server(("", way.port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server((way.host, way.port))
+
+
 def run(settings: Settings, way: Way) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process is ended, by SIGTERM at once (a container's first process is deaf without this)."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     explorer = Explorer(settings, way)
     explorer.start()
     try:
         # A socket without a server's name: nothing of what runs here is told to who may not even look.
-        waitress.serve(explorer.application, host=way.host, port=way.port, threads=_THREADS, ident=None, _quiet=True)
+        waitress.serve(explorer.application, sockets=[listening(way)], threads=_THREADS, ident=None, _quiet=True)
     finally:
         explorer.stop()

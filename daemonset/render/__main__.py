@@ -14,6 +14,7 @@ from daemonset.render.values import Values, checked
 from daemonset.render.yamltext import written
 
 NAMESPACE = "pure-flex"
+EXPLORER = "pure-explorer"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -102,6 +103,8 @@ def _step(one: dict[str, Any]) -> str:
     """The file an object is applied from; a class has one of its own, for another driver may own its name."""
     if one["kind"] == "StorageClass":
         return f"class-{one['metadata']['name']}.yaml"
+    if one["metadata"]["name"] == EXPLORER:
+        return "explorer.yaml"
     files_of = {"Secret": "secret.yaml", "DaemonSet": "daemon.yaml", "Deployment": "provisioner.yaml"}
     return files_of.get(one["kind"], "rights.yaml")
 

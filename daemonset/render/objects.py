@@ -14,13 +14,13 @@ SECRET = "pure-provisioner-secret"
 ORCHESTRATOR = "purestorage.com/orchestrator"
 # The manifests in the order in which they are applied; the Secret stands after the rights.
 RIGHTS, CLASSES = "rbac.yaml", "storageclasses.yaml"
-DAEMON, PROVISIONER = "pure-flex-daemon.yaml", "pure-provisioner.yaml"
+DAEMON, PROVISIONER, EXPLORER = "pure-flex-daemon.yaml", "pure-provisioner.yaml", "optional/pure-explorer.yaml"
 
 
 def objects(values: Values, namespace: str) -> list[Raw]:
     """All objects, each after what it needs."""
     return [*rights(values, namespace), secret(values, namespace), daemon(values, namespace),
-            provisioner(values, namespace), *classes(values)]
+            provisioner(values, namespace), *explorer(values, namespace), *classes(values)]
 
 
 def rights(values: Values, namespace: str) -> list[Raw]:
@@ -30,7 +30,7 @@ def rights(values: Values, namespace: str) -> list[Raw]:
         if one["kind"] == "ServiceAccount":
             one["metadata"]["name"] = values.service_account
         for subject in one.get("subjects", ()):
-            subject.update(name=values.service_account, namespace=namespace)
+            subject["name"] = values.service_account
     return found
 
 
@@ -45,6 +45,7 @@ def daemon(values: Values, namespace: str) -> Raw:
     """The DaemonSet that puts the driver on the nodes."""
     [found] = _manifests(DAEMON, namespace)
     _workload(found, values, values.daemon, values.daemon_settings)
+    _pod(found)["serviceAccountName"] = values.service_account
     if values.debug:
         _container(found)["command"].insert(2, "--debug")
     for volume in _pod(found)["volumes"]:
@@ -57,9 +58,19 @@ def provisioner(values: Values, namespace: str) -> Raw:
     """The Deployment that serves claims."""
     [found] = _manifests(PROVISIONER, namespace)
     _workload(found, values, values.provisioner, values.provisioner_settings)
+    _pod(found)["serviceAccountName"] = values.service_account
     if values.debug:
         _container(found)["command"].append("--debug")
     return found
+
+
+def explorer(values: Values, namespace: str) -> list[Raw]:
+    """The explorer with an account, rights and a Service of its own; nothing when it is not wanted."""
+    if values.explorer is None:
+        return []
+    *others, found = _manifests(EXPLORER, namespace)
+    _workload(found, values, values.explorer, values.provisioner_settings)
+    return [*others, found]
 
 
 def classes(values: Values) -> list[Raw]:
@@ -77,14 +88,15 @@ def _manifests(name: str, namespace: str = "") -> list[Raw]:
     for one in found:
         if "namespace" in one["metadata"]:
             one["metadata"]["namespace"] = namespace
+        for subject in one.get("subjects", ()):
+            subject["namespace"] = namespace
     return found
 
 
 def _workload(workload: Raw, values: Values, placement: Placement, settings: Mapping[str, str]) -> None:
-    """What DaemonSet and Deployment have in common."""
+    """What the workloads have in common."""
     workload["metadata"]["labels"][ORCHESTRATOR] = values.orchestrator
     pod, container = _pod(workload), _container(workload)
-    pod["serviceAccountName"] = values.service_account
     container.update(image=values.image, imagePullPolicy=values.pull_policy)
     for entry in container["env"]:
         if entry["name"] in settings:

@@ -40,6 +40,7 @@ class Values:
     arrays: Mapping[str, Any] = field(repr=False)       # pure.json
     daemon: Placement
     provisioner: Placement
+    explorer: Placement | None              # None: it is not wanted
     daemon_settings: Mapping[str, str]      # environment variables beside PURE_DISCOVERY_CONF
     provisioner_settings: Mapping[str, str]
 
@@ -77,6 +78,7 @@ def _values(merged: Mapping[str, Any]) -> Values:
         arrays=merged["arrays"],
         daemon=_placement(merged, "flexDaemon"),
         provisioner=_placement(merged, "provisioner"),
+        explorer=_placement(merged, "explorer") if _switch(merged["explorer"]["enabled"]) else None,
         daemon_settings={
             "PURE_FLASHARRAY_SAN_TYPE": array["sanType"].upper(),
             **common,

@@ -58,18 +58,23 @@ CASES: dict[str, dict[str, Any]] = {
     "provisioner's placement": {"nodeSelector": {"a": "b"}, "provisioner": {
         "nodeSelector": SELECTOR, "tolerations": TOLERATIONS, "affinity": AFFINITY}},
     "attach, eradicate": {"flexDaemon": {"attach": True}, "provisioner": {"eradicateOnDelete": "True"}},
+    "explorer": {"explorer": {"enabled": "True"}, "image": {"tag": "x1"}, "namespace": {"pure": "shop_1"},
+                 "app": {"debug": True}, "clusterrolebinding": {"serviceAccount": {"name": "flex.pure"}}},
+    "explorer's placement": {"tolerations": TOLERATIONS, "explorer": {"enabled": True, "nodeSelector": SELECTOR,
+                                                                      "affinity": AFFINITY}},
     "6.x file": {"database": {"x": 1}, "storagetopology": {"enable": False}, "clusterID": "x"},
 }
 REFUSED = ("namespace.pure=" + "a" * 23, "namespace.pure=a-b", "clusterID=a.b", "flasharray.sanType=nvme",
            "orchestrator.name=swarm", "flasharray.preemptAttachments=maybe", "flasharray.iSCSILoginTimeout=soon",
            "flexPath=relative", "platform=beos", "storageclass.pureBackend=tape", "flasharray.sanType=null",
            "arrays=null", "tolerations=x", "flasharray=x", "namespace.pure=one,clusterID=two",
-           "arrays.FlashArrays=null,arrays.FlashBlades=null", "image.pullPolicy=Sometimes")
+           "arrays.FlashArrays=null,arrays.FlashBlades=null", "image.pullPolicy=Sometimes",
+           "explorer.enabled=perhaps", "explorer=null")
 SETS = ("flasharray.sanType=fc,namespace.pure=k8s_xxx,orchestrator.name=openshift",
         r"flasharray.iSCSIAllowedCIDR=10.0.0.0/24\,::/0",
         "flasharray.defaultMountOpt={discard,noatime}", "app.debug=true", "nodeSelector.disk=ssd,nodeSelector.n=007",
         "arrays.FlashArrays[0].Labels.rack=9", "flasharray.iSCSILoginTimeout=30", "clusterID=null",
-        "tolerations[0].operator=Exists")
+        "tolerations[0].operator=Exists", "explorer.enabled=true,orchestrator.name=openshift")
 
 
 def decoded(rendered: list[dict[str, Any]]) -> dict[tuple[str, str], Any]:
@@ -107,7 +112,8 @@ def test_set_is_read_alike(template: Template, assignment: str) -> None:
 @pytest.mark.parametrize("version", ["1.6.0", "1.7.16", "1.8.15", "1.9.11", "1.16.15", "1.17.0", "1.34.4"])
 def test_each_server_gets_the_same(template: Template, version: str) -> None:
     """`--api-versions` is not given, so both go by the version alone."""
-    assert charts(template, {}, "--kube-version", version) == ours({}, version=version)
+    values = {"explorer": {"enabled": True}}
+    assert charts(template, values, "--kube-version", version) == ours(values, version=version)
 
 
 @pytest.mark.parametrize("assignment", REFUSED)

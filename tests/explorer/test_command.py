@@ -1,5 +1,9 @@
 """`pure explore` on a person's machine, and what the two ways of serving refuse."""
 
+import os
+import socket
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -9,7 +13,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from arrays.errors import ConfigError
-from explorer.serve import Explorer, Way
+from explorer.serve import Explorer, Way, listening
 from provisioner import settings as settings_module
 from simulator.kubernetes.access import User, rule
 from tests.explorer.conftest import READER, tenant
@@ -84,6 +88,36 @@ def test_a_shared_one_never_runs_on_a_kubeconfig(cluster: Cluster) -> None:
     settings = settings_module.read({"KUBECONFIG": cluster.api.kubeconfig()})
     with pytest.raises(ConfigError, match="--shared is for a pod"):
         Explorer(settings, Way("127.0.0.1", 0, True))
+
+
+def test_a_shared_one_answers_by_either_family() -> None:
+    """A cluster may know its pods by IPv6 only; a person's own explorer is on this machine only."""
+    with listening(Way("0.0.0.0", 0, True)) as found:
+        port = found.getsockname()[1]
+        for address in ["127.0.0.1", *(["::1"] if socket.has_dualstack_ipv6() else [])]:
+            socket.create_connection((address, port), 5).close()
+    with listening(Way("127.0.0.1", 0, False)) as found:
+        assert found.getsockname()[0] == "127.0.0.1"
+
+
+def test_the_command_serves_and_ends_with_sigterm(cluster: Cluster) -> None:
+    """A container's first process has no default for that signal, so there is a handler."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    argv = [sys.executable, "-c", "from provisioner.admin import main; main()", "explore", "--port", str(port)]
+    with subprocess.Popen(argv, stderr=subprocess.DEVNULL, env={
+            **os.environ, "KUBECONFIG": cluster.api.kubeconfig(), "PURE_DISCOVERY_CONF": str(cluster.pure_json)}) as process:
+        until(lambda: _answers(port), "an answer", 30)
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def test_rights_are_asked_anew_after_a_while(cluster: Cluster) -> None:

@@ -36,7 +36,7 @@ sys.exit(int(status))
 """
 KINDS = {kind.lower(): kind for kind in (
     "Namespace", "Secret", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "DaemonSet",
-    "Deployment", "StorageClass", "Pod", "Node", "PersistentVolume", "PersistentVolumeClaim", "Lease")}
+    "Deployment", "Service", "StorageClass", "Pod", "Node", "PersistentVolume", "PersistentVolumeClaim", "Lease")}
 CLUSTER_WIDE = {"Namespace", "ClusterRole", "ClusterRoleBinding", "StorageClass", "Node", "PersistentVolume"}
 TAKES_VALUE = ("-n", "-o", "-l", "-f", "--raw", "--tail", "--request-timeout")
 
@@ -60,7 +60,7 @@ class Cluster:
         self.plugin_dirs: dict[str, str] = {}                   # node -> volumePluginDir in its configz
         self.sick: dict[str, Raw] = {}                          # node -> containerStatuses[0].state of its daemon
         self.logs: dict[str, str] = {}                          # node -> what its daemon logs
-        self.complaint = ""                                     # what keeps the provisioner from being ready
+        self.complaint = ""                                     # what keeps Deployments from being ready
         self.lingering = 0                                      # looks during which its pod still ends
         self.mounted: set[str] = set()                          # nodes where the driver has to stay
         self.drivers: set[str] = set()                          # nodes that have the driver
@@ -182,7 +182,7 @@ class Cluster:
         return ""
 
     def _logs(self, words: list[str], options: dict[str, str]) -> str:
-        if words[0] == f"deployment/{PROVISIONER}":
+        if words[0].startswith("deployment/"):
             return f"2026-01-31T08:15:00.123Z WARNING {self.complaint}\n"
         return self.logs.get(self.objects[("Pod", options["-n"], words[0])]["spec"]["nodeName"], "")
 

@@ -47,6 +47,24 @@ def test_the_plain_manifests_are_what_the_defaults_render_to() -> None:
     assert [one for one in objects.objects(values(), "pure-flex") if one["kind"] != "Secret"] == plain
 
 
+def test_the_explorer_is_there_when_it_is_wanted() -> None:
+    """Its manifest is what `explorer.enabled=true` renders to; `kubectl apply -f daemonset/` leaves it out."""
+    plain = list(yaml.safe_load_all((DAEMONSET / "optional/pure-explorer.yaml").read_text()))
+    wanted = {(one["kind"], one["metadata"]["name"]) for one in plain}
+    found = objects.objects(values("explorer.enabled=true"), "pure-flex")
+    assert [one for one in found if (one["kind"], one["metadata"]["name"]) in wanted] == plain
+    assert not wanted & set(made(values()))
+
+
+def test_the_explorer_has_an_account_of_its_own() -> None:
+    """Whatever the others run under; prefix, image and place follow the values."""
+    wanted = values("explorer.enabled=TRUE,clusterrolebinding.serviceAccount.name=flex,namespace.pure=shop",
+                    explorer={"nodeSelector": {"disk": "ssd"}})
+    found = made(wanted)["Deployment", "pure-explorer"]["spec"]["template"]["spec"]
+    assert (found["serviceAccountName"], found["nodeSelector"]) == ("pure-explorer", {"disk": "ssd"})
+    assert {entry["name"]: entry["value"] for entry in found["containers"][0]["env"]}["PURE_K8S_NAMESPACE"] == "shop"
+
+
 def test_the_defaults_are_the_published_ones() -> None:
     """AT-05; the image is this release."""
     found = values()
