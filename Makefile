@@ -32,7 +32,7 @@ lint: venv   ## flake8 and mypy --strict
 bench: venv   ## every budget as a ratio or a number measured in one run
 	@$(BIN)/python -m tests.bench
 
-bundle: venv   ## the driver for nodes, into dist/, and its tests in bare roots
+bundle: venv   ## the driver for nodes, into dist/, and its tests in bare roots, the image's root among them
 	@sh tests/setup/build-tools.sh
 	@$(BIN)/python -m daemonset.bundle
 	@$(BIN)/python -m pytest -q tests/bundle

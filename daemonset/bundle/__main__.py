@@ -28,7 +28,7 @@ def main(output: Path) -> None:
         runtime = Path(scratch) / "runtime"
         libraries.put(runtime)
         modules.put(runtime)
-        inventory.put(runtime, libraries.debian_packages(), arrays.__version__)
+        inventory.put(runtime, libraries.debian_packages(["musl"]), arrays.__version__)
         digest = content_hash(runtime)
         named = runtime.rename(runtime.with_name(f".flex-rt-{digest}"))
         _launcher(Path(scratch) / "flex", named.name)

@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 from daemonset.bundle.modules import REQUIREMENTS
 
@@ -20,20 +19,21 @@ def put(runtime: Path, debian: dict[str, str], version: str) -> None:
     """Write licenses/ and components.json below `runtime`; `debian` is package -> version."""
     folder = runtime / "licenses"
     folder.mkdir()
-    for package in [*debian, "musl"]:
+    for package in debian:
         shutil.copyfile(COPYRIGHTS / package / "copyright", folder / f"{package}.txt")
     (folder / "README").write_text(SOURCES)
-    (runtime / "components.json").write_text(json.dumps(bill(debian, version), indent=1) + "\n")
+    (runtime / "components.json").write_text(bill(debian, REQUIREMENTS, version))
 
 
-def bill(debian: dict[str, str], version: str) -> dict[str, Any]:
+def bill(debian: dict[str, str], requirements: Path, version: str) -> str:
     """The components as a CycloneDX document, without time stamps so that builds are reproducible."""
-    python = (line.split(" ")[0].split("==") for line in REQUIREMENTS.read_text().splitlines() if "==" in line)
+    python = (line.split(" ")[0].split("==") for line in requirements.read_text().splitlines() if "==" in line)
     components = [_component("deb/debian", name, at) for name, at in debian.items()]
     components += [_component("pypi", name, at) for name, at in python]
-    return {"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
-            "metadata": {"component": {"type": "application", "name": "pure-flex", "version": version}},
-            "components": components}
+    document = {"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
+                "metadata": {"component": {"type": "application", "name": "pure-flex", "version": version}},
+                "components": components}
+    return json.dumps(document, indent=1) + "\n"
 
 
 def _component(kind: str, name: str, version: str) -> dict[str, str]:

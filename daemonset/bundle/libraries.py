@@ -52,23 +52,25 @@ def put(runtime: Path) -> None:
     _copy(loader, runtime / "ld.so")
 
 
-def debian_packages() -> dict[str, str]:
-    """Debian package -> version of everything that `put` took, for the list of components."""
+def debian_packages(packages: Iterable[str] = (), files: Iterable[Path] = ()) -> dict[str, str]:
+    """Debian package -> version of everything that `put` takes and of what else is named, for the list of components."""
     modules = extensions()
-    taken = {INTERPRETER, *modules, *needed([INTERPRETER, *modules]).values()}
-    return dict(sorted(_package(path) for path in taken))
+    taken = {INTERPRETER, *modules, *needed([INTERPRETER, *modules]).values(), *files}
+    return {package: _version(package) for package in sorted({*map(_package, taken), *packages})}
 
 
-def _package(path: Path) -> tuple[str, str]:
-    """Name and version of the package that owns a file, also where /lib is a link to /usr/lib."""
+def _package(path: Path) -> str:
+    """The package that owns a file, also where /lib is a link to /usr/lib."""
     for name in (str(path), str(path.resolve()), str(path.resolve()).removeprefix("/usr")):
         owner = subprocess.run(["dpkg-query", "-S", name], capture_output=True, text=True)
         if owner.returncode == 0:
-            package = owner.stdout.split(": ")[0].split(", ")[0]
-            version = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package],
-                                     check=True, capture_output=True, text=True).stdout
-            return package.split(":")[0], version
+            return owner.stdout.split(": ")[0].split(", ")[0].split(":")[0]
     raise SystemExit(f"no Debian package owns {path}: build the bundle where Debian's python3.11 is installed")
+
+
+def _version(package: str) -> str:
+    return subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package],
+                          check=True, capture_output=True, text=True).stdout
 
 
 def _copy(source: Path, target: Path) -> Path:

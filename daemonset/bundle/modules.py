@@ -22,6 +22,8 @@ UNWANTED = {"test", "idlelib", "tkinter", "ensurepip", "lib2to3", "unittest", "t
             "asyncio", "wsgiref", "xmlrpc", "venv", "pydoc_data", "lib-dynload", "__pycache__", "turtle.py",
             "antigravity.py", "this.py", "sitecustomize.py", "distutils"}
 
+LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING")
+
 SKIPPED = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
@@ -46,8 +48,10 @@ def standard(target: Path) -> None:
         shutil.copyfile(STANDARD / "distutils" / name, target / "distutils" / name)
 
 
-def compiled(sources: Path, target: Path) -> None:
+def compiled(sources: Path, target: Path, records: tuple[str, ...] = LICENCES) -> None:
     """Compile a tree and copy it without the sources: x.pyc lies where x.py was, as a sourceless tree is imported.
+
+    Of what installers record of packages (*.dist-info), only files are kept whose names begin with one of `records`.
 
     One process: files compiled side by side could differ in how marshal shares objects.
     """
@@ -56,7 +60,7 @@ def compiled(sources: Path, target: Path) -> None:
     subprocess.run([str(INTERPRETER), "-I", "-c", script, str(sources)], check=True,
                    env={"PATH": os.defpath, "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "0"})
     for path in sorted(sources.rglob("*")):
-        if path.is_file() and _is_shipped(path.relative_to(sources)):
+        if path.is_file() and _is_shipped(path.relative_to(sources), records):
             _copy(path, target / path.relative_to(sources))
 
 
@@ -67,10 +71,10 @@ def _driver(sources: Path) -> None:
     shutil.copyfile(Path(__file__).with_name("main.py"), sources / "main.py")
 
 
-def _is_shipped(path: Path) -> bool:
-    """Compiled modules, data and licences; no sources, caches, type stubs or installers' records."""
+def _is_shipped(path: Path, records: tuple[str, ...]) -> bool:
+    """Compiled modules, data and the wanted ones of installers' records; no sources, caches or type stubs."""
     if any(part.endswith((".dist-info", ".egg-info")) for part in path.parts):
-        return path.name.upper().startswith(("LICENSE", "LICENCE", "NOTICE", "COPYING"))
+        return path.name.upper().startswith(records)
     return path.suffix not in (".py", ".pyi", ".typed") and "__pycache__" not in path.parts
 
 

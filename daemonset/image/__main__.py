@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 import arrays
-from daemonset.image import oci, rootfs
+from daemonset.image import inventory, oci, rootfs
 
 
 @click.command()
@@ -26,9 +26,7 @@ def main(output: Path, name: str, rootfs_only: bool) -> None:
     click.echo(f"{root}: {size / 2**20:.0f} MiB")
     if not rootfs_only:
         archive = output / "pure-flex-image.tar"
-        labels = {"org.opencontainers.image.title": "pure-flex", "org.opencontainers.image.version": arrays.__version__,
-                  "org.opencontainers.image.licenses": "Apache-2.0"}
-        digest = oci.write(root, archive, name, platform.machine(), labels, ["/pure-flex-daemon", "--help"])
+        digest = oci.write(root, archive, name, platform.machine(), inventory.LABELS, ["/pure-flex-daemon", "--help"])
         click.echo(f"{archive}: {archive.stat().st_size / 2**20:.0f} MiB, {name}, {digest}")
 
 

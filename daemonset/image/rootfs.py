@@ -6,8 +6,10 @@ from pathlib import Path
 
 from daemonset.bundle import libraries, modules, packages
 from daemonset.bundle.modules import CHECKOUT, SKIPPED
+from daemonset.image import inventory
+from daemonset.image.inventory import REQUIREMENTS
 
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+OURS = ("arrays", "provisioner", "daemonset", "explorer")
 APPLETS = ("sh", "ls", "cat", "cp", "mv", "rm", "mkdir", "touch", "sleep", "test", "echo", "env", "find", "grep", "head",
            "tail", "ps", "kill", "vi", "wget", "xargs", "dirname", "stat", "true", "date", "id")
 
@@ -25,6 +27,13 @@ SCRIPT = "#!/usr/bin/python3.11 -IS\nimport sys\nsys.path.append('/opt/pure')\n{
 # Of the standard library, beside what nodes get: prometheus_client's exposition imports it.
 WANTED_HERE = ("wsgiref",)
 
+# Four fifths of its package: twins for asyncio, and typed models, which its reader of kubeconfig files (the one thing of it
+# that is imported, provisioner/kube.py) loads by name only.
+# Of ours, what builds and renders.
+UNWANTED = ("kubernetes/aio", "kubernetes/docs", "kubernetes/client/api/[!_]*", "kubernetes/client/models/[!_]*",
+            "daemonset/bundle", "daemonset/image", "daemonset/render", "daemonset/optional",
+            "daemonset/*.yaml", "daemonset/Dockerfile")
+
 FILES = {
     "etc/passwd": "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
@@ -35,8 +44,8 @@ FILES = {
 
 def put(root: Path, bundle: Path) -> None:
     """Make the whole tree below `root`, which must be new; `bundle` is what `make bundle` built."""
-    _debian(root)
     _python(root)
+    inventory.put(root, _debian(root))
     shutil.copytree(bundle, root / "opt/pure-flex", symlinks=True)
     for name, code in COMMANDS.items():
         _executable(root / name.lstrip("/"), SCRIPT.format(code))
@@ -48,16 +57,21 @@ def put(root: Path, bundle: Path) -> None:
     (root / "tmp").chmod(0o1777)
 
 
-def _debian(root: Path) -> None:
-    """Interpreter, libraries, loader, certificates and busybox, at the places where Debian has them."""
+def _debian(root: Path) -> list[Path]:
+    """Interpreter, libraries, loader, certificates and busybox, at the places where Debian has them; the libraries' paths.
+
+    The packages must be there already: their compiled modules need libraries too.
+    """
     modules_built = libraries.extensions()
-    taken = libraries.needed([libraries.INTERPRETER, *modules_built])
-    for path in (libraries.INTERPRETER, *modules_built, *taken.values(), *libraries.stubs(taken)):
+    taken = libraries.needed([libraries.INTERPRETER, *modules_built, *(root / "opt/pure").rglob("*.so")])
+    shared = [path for path in taken.values() if root not in path.parents]
+    for path in (libraries.INTERPRETER, *modules_built, *shared, *libraries.stubs(taken)):
         _copy(path, root / str(path).lstrip("/"))
     _copy(Path("/etc/ssl/certs/ca-certificates.crt"), root / "etc/ssl/certs/ca-certificates.crt")
     _copy(Path("/bin/busybox"), root / "bin/busybox")
     for applet in APPLETS:
         (root / "bin" / applet).symlink_to("busybox")
+    return shared
 
 
 def _python(root: Path) -> None:
@@ -69,9 +83,13 @@ def _python(root: Path) -> None:
         modules.compiled(Path(scratch) / "standard", root / "usr/lib/python3.11")
         ours = Path(scratch) / "ours"
         packages.unpack(REQUIREMENTS, ours, Path(scratch), packages.COMPILED)
-        for name in ("arrays", "provisioner", "daemonset"):
+        for name in OURS:
             shutil.copytree(CHECKOUT / name, ours / name, ignore=SKIPPED)
-        modules.compiled(ours, root / "opt/pure")
+        for pattern in UNWANTED:
+            for path in sorted(ours.glob(pattern)):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        inventory.put_records(ours)
+        modules.compiled(ours, root / "opt/pure", inventory.RECORDS)
 
 
 def _executable(path: Path, text: str) -> None:
