@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from arrays.client import Client, same
-from arrays.errors import Refused
+from arrays.errors import ConfigError, Refused
 from arrays.names import check_file_system_name, check_snapshot_name, check_suffix
 
 if TYPE_CHECKING:
     from arrays.flashblade_session import FlashBladeSession
+
+_PATTERN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.*")
 
 
 class FileSystemSnapshot(NamedTuple):
@@ -46,15 +48,34 @@ class BladeSnapshots(Client["FlashBladeSession"]):
         found = [_snapshot(row) for row in rows]
         return [one for one in found if same(one.source, file_system) and (pending or not one.destroyed)]
 
+    def all_snapshots(self, pattern: str) -> list[FileSystemSnapshot]:
+        """The live snapshots of all file systems whose names fit `pattern` ("k8s-*.daily"), in one call."""
+        if not set(pattern) <= _PATTERN:
+            raise ConfigError(f"{pattern!r} is no pattern of snapshot names")
+        rows = self._items("list", f"snapshots {pattern}", "file-system-snapshots", {"filter": f"name='{pattern}'"})
+        return [found for found in map(_snapshot, rows) if not found.destroyed]
+
+    def recover_snapshot(self, name: str) -> None:
+        """Bring a destroyed snapshot back; a live one is success."""
+        try:
+            self._set_destroyed("recover", name, False)
+        except Refused:
+            found = self._find_snapshot(name)
+            if found is None or found.destroyed:
+                raise
+
     def destroy_snapshot(self, name: str) -> None:
         """Destroy the snapshot "file-system.suffix"; gone or destroyed already is success."""
-        check_snapshot_name(name)
         try:
-            self._ask("destroy", f"snapshot {name}",
-                      lambda rest: rest.call("PATCH", "file-system-snapshots", {"name": name}, {"destroyed": True}))
+            self._set_destroyed("destroy", name, True)
         except Refused:
             if (found := self._find_snapshot(name)) and not found.destroyed:
                 raise
+
+    def _set_destroyed(self, verb: str, name: str, destroyed: bool) -> None:
+        check_snapshot_name(name)
+        self._ask(verb, f"snapshot {name}",
+                  lambda rest: rest.call("PATCH", "file-system-snapshots", {"name": name}, {"destroyed": destroyed}))
 
     def _taken_before(self, name: str, refused: Refused) -> FileSystemSnapshot:
         found = self._find_snapshot(name)

@@ -7,8 +7,11 @@ array is asked for the name first. What is kept here is only what the array and 
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from arrays.errors import Busy
 from provisioner.manifest import Made
 from provisioner.objects import Raw
 
@@ -18,7 +21,9 @@ _STALE = 300.0              # seconds a cache may be behind; what it does not sh
 
 @dataclass
 class Attempt:
-    """One claim's work. `sent` are arrays where a create may have been done whatever was answered."""
+    """One claim's work. `sent` are arrays where a create may have been done whatever was answered, `copied` what a copy
+    was begun of, and where: what it needed beside itself may be there even if the copy is not.
+    """
 
     uid: str
     key: str                                    # "namespace/name" of the claim
@@ -26,6 +31,7 @@ class Attempt:
     began: float = field(default_factory=time.monotonic)
     tries: int = 0
     sent: set[str] = field(default_factory=set)
+    copied: set[tuple[str, str]] = field(default_factory=set)      # (array, volume or snapshot)
     why: str = ""                               # what placement said of the array chosen
     made: Made | None = None                    # the volume is there; what is left is to save its PV
     pv: Raw = field(default_factory=dict)       # that PV
@@ -79,14 +85,15 @@ class Attempts:
         with self._lock:
             return list(self._open.values())
 
-    def take(self, name: str) -> bool:
-        """Begin to work on a volume's name; False while somebody else does. Making and unmaking exclude each other."""
+    @contextmanager
+    def alone(self, pv_name: str) -> Iterator[None]:
+        """Work on the volume of a PV; Busy while somebody else does. Making and unmaking exclude each other."""
         with self._lock:
-            if name in self._names:
-                return False
-            self._names.add(name)
-            return True
-
-    def release(self, name: str) -> None:
-        with self._lock:
-            self._names.discard(name)
+            if pv_name in self._names:
+                raise Busy(f"volume of {pv_name}")
+            self._names.add(pv_name)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._names.discard(pv_name)

@@ -7,7 +7,7 @@ from arrays.entries import FlashArrayEntry
 from arrays.errors import Refused
 from arrays.flasharray import FlashArray, Volume
 from provisioner.claims import Claim
-from provisioner.stores import Found, Measure, Wishes
+from provisioner.stores import Found, Measure, Scrap, Wishes
 from provisioner.wellknown import BLOCK
 
 _MEANINGFUL = 100           # operations a second
@@ -66,6 +66,12 @@ class BlockStore:
         wanted = claim.volume_class
         if wanted.iops_limit is not None or wanted.bandwidth_limit is not None:
             self.array.set_limits(name, wanted.iops_limit, wanted.bandwidth_limit)
+
+    def tidy(self, source: str, uid: str) -> None:
+        """A volume is copied as it is."""
+
+    def scraps(self, prefix: str) -> Sequence[Scrap]:
+        return ()
 
     def users(self, name: str) -> Sequence[str]:
         """Hosts the volume is connected to."""

@@ -1,13 +1,21 @@
-"""A FlashBlade as the provisioner uses it: the same few questions and steps as a FlashArray (block.py)."""
+"""A FlashBlade as the provisioner uses it: the same few questions and steps as a FlashArray (block.py).
 
+A FlashBlade copies snapshots only. So a copy of a live file system takes one, "<source>.copy-<claim UID>", which a repeat
+finds by its name; `tidy` destroys it before the copy's PV is saved, and `scraps` finds those that a crash left.
+"""
+
+import re
 from collections.abc import Sequence
 
 from arrays import names
 from arrays.entries import FlashBladeEntry
+from arrays.errors import Refused
 from arrays.flashblade import FileSystem, FlashBlade
 from provisioner.claims import Claim
-from provisioner.stores import Found, Measure, Wishes
+from provisioner.stores import Found, Measure, Scrap, Wishes
 from provisioner.wellknown import FILE
+
+_SCRAP = re.compile(r"(.+)\.copy-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
 
 
 class FileStore:
@@ -37,19 +45,34 @@ class FileStore:
                                                     snapshot_directory=wishes.snapshot_directory))
 
     def _copy(self, name: str, claim: Claim, wishes: Wishes) -> Found:
-        """Only snapshots can be copied: of a live file system one is taken for it, and destroyed afterwards."""
-        snapshot = wishes.source
-        if "." not in snapshot:
-            snapshot = self.array.snapshot(wishes.source, _suffix(claim)).name
-        found = _found(self.array.copy_snapshot(snapshot, name, claim.size, rules=wishes.export_rules,
-                                                snapshot_directory=wishes.snapshot_directory))
-        self.complete(name, claim, wishes)
-        return found
+        snapshot = self._taken(wishes.source, claim.uid) if _live(wishes.source) else wishes.source
+        return _found(self.array.copy_snapshot(snapshot, name, claim.size, rules=wishes.export_rules,
+                                               snapshot_directory=wishes.snapshot_directory))
+
+    def _taken(self, source: str, uid: str) -> str:
+        """The snapshot for a copy; one that was destroyed in between keeps its name, and is brought back."""
+        name = f"{source}.{_suffix(uid)}"
+        try:
+            self.array.snapshot(source, _suffix(uid))
+        except Refused as refusal:
+            try:
+                self.array.recover_snapshot(name)
+            except Refused:
+                raise refusal from None
+        return name
 
     def complete(self, name: str, claim: Claim, wishes: Wishes) -> None:
-        """All was in the call that made it, but for the snapshot that a copy of a live file system needed."""
-        if wishes.source and "." not in wishes.source:
-            self.array.destroy_snapshot(f"{wishes.source}.{_suffix(claim)}")
+        """All was in the call that made it."""
+
+    def tidy(self, source: str, uid: str) -> None:
+        """Destroy the snapshot that was taken for a claim's copy; gone already is as good."""
+        if _live(source):
+            self.array.destroy_snapshot(f"{source}.{_suffix(uid)}")
+
+    def scraps(self, prefix: str) -> Sequence[Scrap]:
+        """The snapshots of file systems of ours that were taken for copies, whether still needed or not."""
+        found = map(_SCRAP.fullmatch, (one.name for one in self.array.all_snapshots(f"{prefix}-*.{_suffix('*')}")))
+        return [Scrap(one[1], one[2]) for one in found if one and names.is_ours(one[1], prefix)]
 
     def users(self, name: str) -> Sequence[str]:
         """A FlashBlade does not tell who has mounted a file system."""
@@ -83,6 +106,11 @@ def _found(file_system: FileSystem) -> Found:
     return Found(file_system.name, file_system.size, file_system.destroyed, file_system.source)
 
 
-def _suffix(claim: Claim) -> str:
+def _live(source: str) -> bool:
+    """Whether that is a file system and not a snapshot of one."""
+    return bool(source) and "." not in source
+
+
+def _suffix(uid: str) -> str:
     """Of the snapshot that is taken for a claim's copy: a repeat finds it again."""
-    return f"copy-{claim.uid}"
+    return f"copy-{uid}"

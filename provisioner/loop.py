@@ -32,6 +32,7 @@ from provisioner.orphans import Orphan
 from provisioner.outcomes import Outcomes
 from provisioner.provision import Caches, Provision
 from provisioner.reclaim import Duty, Reclaim
+from provisioner.scraps import Scraps
 from provisioner.search import Search
 from provisioner.settings import Settings
 from provisioner.sweep import Sweep
@@ -81,7 +82,9 @@ class Loop:
                                     may_act=may_act, fresh=fresh, finalizers=lambda: finalizers.allowed)
         self._reclaim = Reclaim(kube, self.pvs.cache, search, self.attempts, finalizers, settings, may_act=may_act)
         self._grow = growth.Grow(self.claims.cache, self.pvs.cache, search, settings, may_act=may_act)
-        self._sweep = Sweep(kube, backends, self.pvs.cache, self.attempts, settings, self._orphans, may_act=may_act)
+        scraps = Scraps(backends, self.claims.cache, self.pvs.cache, self.attempts, settings, may_act=may_act)
+        self._sweep = Sweep(kube, backends, self.pvs.cache, self.attempts, settings, self._orphans, scraps=scraps,
+                            may_act=may_act)
         self._threads: list[threading.Thread] = []
         self._workers: list[threading.Thread] = []
         self._first_look: threading.Thread | None = None

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from arrays.errors import PureError
 from arrays.units import human
 from provisioner.attempts import Attempt
+from provisioner.endings import Saved
 from provisioner.events import About, Recorder
 from provisioner.growth import Grown
 from provisioner.metrics import Metrics
 from provisioner.objects import ClaimRecord, PvRecord
 from provisioner.orphans import Orphan
-from provisioner.provision import Saved
 from provisioner.reclaim import Deleted
 
 log = logging.getLogger(__name__)

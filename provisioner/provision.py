@@ -1,7 +1,7 @@
 """From a claim to its saved PV, step by step; each step may have been done by an attempt before, or by a process before.
 
     the cache says it is ours to serve ► the API says so too ► find what an earlier attempt left, else choose an array ►
-    make the volume ► save the PV
+    make the volume ► destroy what only its making needed ► save the PV (endings.py)
 
 An attempt that may have left something is kept until its end is known, also when its claim vanishes: then what it left
 is destroyed again. Between retries nothing is destroyed.
@@ -15,19 +15,20 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from arrays import names
-from arrays.errors import Busy, ConfigError, NoArrayFits, PureError, Refused, Unreachable
+from arrays.errors import Busy, NoArrayFits, NotFound, PureError, Unreachable
 from provisioner import claims, volumes
-from provisioner.apierrors import Conflict, Malformed, NotThere
+from provisioner.apierrors import NotThere
 from provisioner.attempts import Attempt, Attempts
 from provisioner.backend import Backend
 from provisioner.backends import Backends
 from provisioner.chosen import Chosen
 from provisioner.classes import VolumeClass, parse_class
 from provisioner.claims import Claim, ClassMissing
-from provisioner.kube import PVS, Kube, in_namespace, named
+from provisioner.endings import Endings, Saved
+from provisioner.kube import Kube, in_namespace
 from provisioner.manifest import Made, persistent_volume
 from provisioner.nodes import Nodes
-from provisioner.objects import ClaimRecord, ClassRecord, PvRecord, Raw, claim_record, pv_record
+from provisioner.objects import ClaimRecord, ClassRecord, PvRecord, claim_record
 from provisioner.origins import Origin, Origins
 from provisioner.placement import may_hold
 from provisioner.settings import Settings
@@ -48,18 +49,6 @@ class Caches(NamedTuple):
     claims: Mapping[str, ClaimRecord]
     pvs: Mapping[str, PvRecord]
     classes: Mapping[str, ClassRecord]
-
-
-class Saved(NamedTuple):
-    """A claim was served."""
-
-    claim: str                  # "namespace/name"
-    pv_name: str
-    array: str
-    volume: str
-    size: int                   # bytes
-    seconds: float              # since its work began
-    tries: int
 
 
 class MayHaveIt(PureError):
@@ -84,6 +73,7 @@ class Provision:
                  finalizers: Callable[[], bool] = lambda: True) -> None:
         self._kube, self._caches, self._backends = kube, caches, backends
         self._attempts, self._settings, self._origins = attempts, settings, origins
+        self._endings = Endings(kube, backends, attempts, settings)
         self._chosen = Chosen(kube, caches.classes, Nodes(kube, settings.node_affinity))
         self._may_act, self._fresh, self._finalizers = may_act, fresh, finalizers
         self._parsed: dict[str, tuple[str, VolumeClass]] = {}       # class -> its UID, and what it asks for
@@ -107,14 +97,16 @@ class Provision:
         """Bring a claim as far as it goes now. None when there is nothing to be done; PureError when it is not done."""
         record, attempt = self._caches.claims.get(uid), self._attempts.get(uid)
         if record is None or record.deleting or record.volume_name:
-            self._end(uid, record, attempt)
+            self._strangers.discard(uid)
+            if attempt is not None:
+                self._endings.end(attempt, record)
             return None
         pv_name = names.pv_name(uid)
         if pv_name in self._caches.pvs or self._attempts.saved(uid):
             return None
         if attempt is not None and attempt.made is not None:
-            with self._alone(pv_name):
-                return self._save(attempt, attempt.made)
+            with self._attempts.alone(pv_name):
+                return self._endings.save(attempt, attempt.made)
         storage_class = self._caches.classes.get(record.class_name or "")
         if why := claims.why_skip(record, storage_class, self._settings.provisioners):
             log.debug("claim=%s skipped: %s", record.key, why)
@@ -122,7 +114,7 @@ class Provision:
         volume_class = self._volume_class(record, storage_class)
         # what cannot be served needs no request to say so, and who has to wait must not cost one
         self._check_room(claims.parse(record, volume_class))
-        with self._alone(pv_name):
+        with self._attempts.alone(pv_name):
             return self._serve(record, volume_class)
 
     def _volume_class(self, record: ClaimRecord, storage_class: ClassRecord | None) -> VolumeClass:
@@ -138,15 +130,6 @@ class Provision:
                             ", ".join(found.unknown))
         return found
 
-    @contextmanager
-    def _alone(self, pv_name: str) -> Iterator[None]:
-        if not self._attempts.take(pv_name):
-            raise Busy(f"volume of {pv_name}")
-        try:
-            yield
-        finally:
-            self._attempts.release(pv_name)
-
     def _serve(self, record: ClaimRecord, volume_class: VolumeClass) -> Saved | None:
         live = self._confirmed(record)
         if live is None:
@@ -154,7 +137,7 @@ class Provision:
         claim = claims.parse(live, volume_class)
         attempt = self._attempts.open(claim.uid, claim.key, claim.pv_name)
         attempt.tries += 1
-        return self._save(attempt, self._make(claim, attempt))
+        return self._endings.save(attempt, self._make(claim, attempt))
 
     def _check_room(self, claim: Claim) -> None:
         """Busy when nothing can be begun now: the API takes no PVs, or every array is at work on as much as it may."""
@@ -189,8 +172,8 @@ class Provision:
     def _make(self, claim: Claim, attempt: Attempt) -> Made:
         """Find or make the claim's volume, and note the PV to be saved for it."""
         name = names.volume_name(self._settings.prefix, claim.pv_name)
-        origin = self._origins.find(claim) if claim.source else None
         backend, found = self._left_behind(name, claim, attempt)
+        origin = self._origin(claim, backend, found)
         if backend is not None and found is not None:
             found = self._adopt(backend, found, claim, attempt, origin)
         else:
@@ -202,6 +185,17 @@ class Provision:
         attempt.made = made
         self._strangers.discard(claim.uid)
         return made
+
+    def _origin(self, claim: Claim, backend: Backend | None, found: Found | None) -> Origin | None:
+        """What is to be copied, None for a blank volume. A copy made by an earlier attempt says it when nobody else can."""
+        if not claim.source:
+            return None
+        try:
+            return self._origins.find(claim)
+        except NotFound:
+            if backend is None or found is None or not found.source:
+                raise
+            return Origin(backend.name, found.source)
 
     def _left_behind(self, name: str, claim: Claim, attempt: Attempt) -> tuple[Backend | None, Found | None]:
         """The volume that an earlier attempt made, and where. Unreachable while an array that may have it is silent."""
@@ -248,7 +242,7 @@ class Provision:
                 raise
             found: Found | None = None
             try:
-                with self._array(backend, attempt):
+                with self._array(backend, attempt, origin):
                     found = volumes.make(backend.store, name, claim, self._wishes(claim, pod, origin))
                 return backend, found
             except volumes.NotMade as error:
@@ -261,21 +255,25 @@ class Provision:
 
     def _adopt(self, backend: Backend, found: Found, claim: Claim, attempt: Attempt, origin: Origin | None) -> Found:
         log.info("claim=%s takes over volume=%s array=%s from an earlier attempt", claim.key, found.name, backend.name)
-        with self._array(backend, attempt):
+        with self._array(backend, attempt, origin):
             return volumes.adopt(backend.store, found, claim, self._wishes(claim, "", origin))
 
     @contextmanager
-    def _array(self, backend: Backend, attempt: Attempt) -> Iterator[None]:
-        """Write to an array: as the leader, and remembering that something may be there from now on."""
+    def _array(self, backend: Backend, attempt: Attempt, origin: Origin | None) -> Iterator[None]:
+        """Write to an array: as the leader, remembering that something may be there from now on, and tidy up."""
         with backend.at_work(backend.claim_slots, "create"):
             if not self._may_act():
                 raise Busy(f"array {backend.name}", "this process does not lead any more")
             before = backend.name in attempt.sent
             attempt.sent.add(backend.name)
+            if origin:
+                attempt.copied.add((backend.name, origin.source))
             try:
                 yield
+                self._endings.tidy(backend, attempt)
             except Unreachable as error:
-                if not before and isinstance(error.__cause__, _NEVER_SENT):
+                # a copy takes several requests, and which of them was not sent is not known
+                if not (before or origin) and isinstance(error.__cause__, _NEVER_SENT):
                     attempt.sent.discard(backend.name)
                 raise
 
@@ -284,71 +282,3 @@ class Provision:
         return Wishes(settings.export_rules if wanted.export_rules is None else wanted.export_rules,
                       settings.snapshot_directory if wanted.snapshot_directory is None else wanted.snapshot_directory,
                       pod, origin.source if origin else "")
-
-    # The PV
-
-    def _save(self, attempt: Attempt, made: Made) -> Saved:
-        try:
-            self._kube.create(PVS, attempt.pv)
-        except Conflict:
-            self._check_saved(attempt)
-        except Malformed as error:
-            self._discard(attempt)
-            raise ConfigError(f"the PV for {attempt.key} is not accepted, so its volume was destroyed again: "
-                              f"{error.text}") from None
-        self._attempts.close(attempt.uid, saved=True)
-        return Saved(attempt.key, attempt.pv_name, made.array, made.volume, made.size,
-                     time.monotonic() - attempt.began, attempt.tries)
-
-    def _check_saved(self, attempt: Attempt) -> None:
-        """A PV of this name is there: fine if it is this claim's and stays."""
-        try:
-            raw = self._kube.get(named(PVS, attempt.pv_name))
-        except NotThere:
-            raise Busy(f"PV {attempt.pv_name}", "the old one was deleted at this moment") from None
-        found = pv_record(raw, self._settings.provisioners)
-        if found is None or found.claim_uid != attempt.uid:
-            raise Refused("the Kubernetes API", f"save PV {attempt.pv_name}",
-                          "a PV of that name belongs to somebody else and is left alone")
-        if found.deleting or found.phase in ("Released", "Failed"):
-            raise Busy(f"PV {attempt.pv_name}", "the old one is still being deleted")
-
-    # The end of what is no longer wanted
-
-    def _end(self, uid: str, record: ClaimRecord | None, attempt: Attempt | None) -> None:
-        """The claim is gone, going or bound: destroy what was begun for it unless its PV takes care of that."""
-        self._strangers.discard(uid)
-        if attempt is None:
-            return
-        with self._alone(attempt.pv_name):
-            if attempt.sent and (record is None or record.volume_name != attempt.pv_name):
-                if not self._has_pv(attempt):
-                    self._discard(attempt)
-                    log.info("provision abandoned claim=%s pv=%s: %s", attempt.key, attempt.pv_name,
-                             f"bound to {record.volume_name}" if record and record.volume_name else "claim deleted")
-            self._attempts.close(uid)
-
-    def _has_pv(self, attempt: Attempt) -> bool:
-        """Whether the PV was saved although no answer said so; the binder releases it, and then it is deleted."""
-        try:
-            raw: Raw = self._kube.get(named(PVS, attempt.pv_name))
-        except NotThere:
-            return False
-        found = pv_record(raw, self._settings.provisioners)
-        return found is not None and found.claim_uid == attempt.uid
-
-    def _discard(self, attempt: Attempt) -> None:
-        """Destroy what the attempt made, wherever it may be; the attempt is as it was before it began."""
-        name = names.volume_name(self._settings.prefix, attempt.pv_name)
-        for array in sorted(attempt.sent):
-            backend = self._backends.get(array)
-            if backend is None:
-                log.warning("array=%s is gone from pure.json; volume=%s may be left on it", array, name)
-                continue
-            with backend.at_work(backend.claim_slots, "destroy"):
-                found = backend.store.find(name)
-                if found is not None:
-                    volumes.unmake(backend.store, found, self._settings.eradicate)
-            attempt.sent.discard(array)
-        self._backends.spread.cancel(attempt.pv_name)
-        attempt.made = None

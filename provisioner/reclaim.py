@@ -6,8 +6,7 @@ more on the live object directly before. Order: volume, PV, finalizer; another o
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -67,7 +66,7 @@ class Reclaim:
         pv = self._pvs.get(name)
         if pv is None or duty(pv, self._finalizers.allowed) is Duty.NOTHING:
             return None
-        with self._alone(name):
+        with self._attempts.alone(name):
             raw = self._live(name)
             live = pv_record(raw, self._settings.provisioners) if raw else None
             if live is None:
@@ -87,15 +86,6 @@ class Reclaim:
             return self._kube.get(named(PVS, name))
         except NotThere:
             return {}
-
-    @contextmanager
-    def _alone(self, name: str) -> Iterator[None]:
-        if not self._attempts.take(name):
-            raise Busy(f"volume of {name}")
-        try:
-            yield
-        finally:
-            self._attempts.release(name)
 
     # Deleting
 

@@ -3,7 +3,8 @@
 It reports: a warning in the log, an event, a metric. A volume is reported when it has had neither PV nor claim for `grace`
 seconds and no host has it. Nothing on an array proves whose a volume is, for two clusters may share a prefix. So it is
 destroyed only if PURE_ORPHAN_DESTROY says so and this process saw the claim in this cluster, with the UID in the volume's
-name, and saw it go without ever being bound; all others are a person's (`pure orphans --delete`).
+name, and saw it go without ever being bound; all others are a person's (`pure orphans --delete`). What stands beside
+volumes is looked after in the same turn (scraps.py).
 """
 
 import logging
@@ -27,7 +28,6 @@ from provisioner.stores import Found
 
 log = logging.getLogger(__name__)
 
-
 _PROVEN = 4096              # claims remembered that went unbound; some 0.6 MB
 
 
@@ -35,10 +35,10 @@ class Sweep:
     """Looks at all arrays every `settings.sweep_every` seconds, on a thread of its own."""
 
     def __init__(self, kube: Kube, backends: Backends, pvs: Mapping[str, PvRecord], attempts: Attempts, settings: Settings,
-                 report: Callable[[list[Orphan]], None], *, may_act: Callable[[], bool] = lambda: True,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+                 report: Callable[[list[Orphan]], None], *, scraps: Callable[[], None] = lambda: None,
+                 may_act: Callable[[], bool] = lambda: True, clock: Callable[[], float] = time.monotonic) -> None:
         self._kube, self._backends, self._pvs, self._attempts, self._settings = kube, backends, pvs, attempts, settings
-        self._report, self._may_act, self._clock = report, may_act, clock
+        self._report, self._scraps, self._may_act, self._clock = report, scraps, may_act, clock
         self._proven: OrderedDict[str, None] = OrderedDict()    # UIDs of claims that went unbound
         self._since: dict[tuple[str, str], float] = {}          # (array, volume) -> when it was first seen so
         self._stopping = threading.Event()
@@ -46,6 +46,7 @@ class Sweep:
     def run(self) -> None:
         """Sweep until stopped; what cannot be asked is asked next time."""
         while not self._stopping.wait(self._settings.sweep_every):
+            self._scraps()
             try:
                 found = self()
                 self._report(found)
@@ -76,18 +77,15 @@ class Sweep:
 
     def _unmake(self, orphan: Orphan, name: str) -> None:
         backend = self._backends.get(orphan.array)
-        if backend is None or not self._attempts.take(name):
-            raise Busy(f"volume {orphan.volume}")
-        try:
-            with backend.at_work(backend.volume_slots, "destroy"):
-                if not self._may_act():
-                    raise Busy(f"array {backend.name}", "this process does not lead any more")
-                volume = backend.store.find(base_name(orphan.volume))
-                if volume is not None:
-                    volumes.unmake(backend.store, volume, self._settings.eradicate)
-                    log.warning("orphan destroyed volume=%s array=%s", orphan.volume, orphan.array)
-        finally:
-            self._attempts.release(name)
+        if backend is None:
+            raise Busy(f"array {orphan.array}", "it left pure.json at this moment")
+        with self._attempts.alone(name), backend.at_work(backend.volume_slots, "destroy"):
+            if not self._may_act():
+                raise Busy(f"array {backend.name}", "this process does not lead any more")
+            volume = backend.store.find(base_name(orphan.volume))
+            if volume is not None:
+                volumes.unmake(backend.store, volume, self._settings.eradicate)
+                log.warning("orphan destroyed volume=%s array=%s", orphan.volume, orphan.array)
 
     def __call__(self) -> list[Orphan]:
         """One sweep; orphans that have been so for the time of grace."""

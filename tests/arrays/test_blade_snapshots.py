@@ -2,7 +2,7 @@
 
 import pytest
 
-from arrays.errors import NotFound, Refused, VolumeDiffers
+from arrays.errors import ConfigError, NotFound, Refused, VolumeDiffers
 from arrays.flashblade import FlashBlade
 from arrays.units import GiB
 from simulator.flashblade import FlashBlade as PretendBlade
@@ -34,6 +34,29 @@ def test_a_destroyed_snapshot_keeps_its_name(taken: PretendBlade, blade: FlashBl
     blade.destroy_snapshot("v.daily")
     with pytest.raises(Refused, match="keeps that name until it is eradicated"):
         blade.snapshot("v", "daily")
+
+
+def test_a_destroyed_snapshot_is_brought_back(taken: PretendBlade, blade: FlashBlade) -> None:
+    blade.destroy_snapshot("v.daily")
+    for _ in range(2):
+        blade.recover_snapshot("v.daily")
+        assert [found.name for found in blade.snapshots("v")] == ["v.daily"]
+    with pytest.raises(Refused):
+        blade.recover_snapshot("v.weekly")
+
+
+def test_snapshots_of_all_file_systems_in_one_call(taken: PretendBlade, blade: FlashBlade) -> None:
+    """By a pattern; destroyed ones are left out."""
+    for name, suffixes in {"k8s-a": ("daily", "weekly"), "k8s-b": ("daily",), "k8s-c": ("daily",)}.items():
+        taken.add_file_system(name)
+        for suffix in suffixes:
+            taken.state.take([name], suffix)
+    blade.destroy_snapshot("k8s-c.daily")
+    asked = len(taken.requests)
+    assert [found.name for found in blade.all_snapshots("k8s-*.d*")] == ["k8s-a.daily", "k8s-b.daily"]
+    assert len([one for one in taken.requests[asked:] if "snapshots" in one.path]) == 1
+    with pytest.raises(ConfigError):
+        blade.all_snapshots("x' or name='y")
 
 
 def test_a_snapshot_of_nothing_is_refused(taken: PretendBlade, blade: FlashBlade) -> None:
