@@ -9,6 +9,7 @@ A claim that cannot be served as it stands waits for a change of it, its class o
 then all the same. One that may be served later comes back with a growing delay, for ever.
 """
 
+import functools
 import logging
 import threading
 import time
@@ -74,7 +75,7 @@ class Loop:
         finalizers = Finalizers(kube, settings.finalizers)
         self._finalizers = finalizers
         lock = About("Lease", settings.namespace, settings.provisioner, "", api_version="coordination.k8s.io/v1")
-        self.outcomes = Outcomes(self.claims.cache, self.pvs.cache, self.events, self.metrics, lock)
+        self.outcomes = Outcomes(self.claims.cache, self.pvs.cache, self.classes.cache, self.events, self.metrics, lock)
         search = Search(backends)
         fresh = Freshness(kube, self.claims, lambda: len(self.claim_queue))
         self._provision = Provision(kube, Caches(self.claims.cache, self.pvs.cache, self.classes.cache), backends,
@@ -99,8 +100,7 @@ class Loop:
         self._run("events", self.events.run)
         for informer in self.informers:
             self._run(f"watch {informer.name}", informer.run)
-        self._first_look = threading.Thread(target=_surely(self._begin), name="first look", daemon=True)
-        self._first_look.start()
+        self._first_look = _thread("first look", self._begin)
 
     def _begin(self) -> None:
         for informer in self.informers:
@@ -164,21 +164,18 @@ class Loop:
             self._look_at_pv(None, pv)
 
     def _run(self, name: str, body: Callable[[], None]) -> None:
-        thread = threading.Thread(target=_surely(body), name=name, daemon=True)
-        thread.start()
-        self._threads.append(thread)
+        self._threads.append(_thread(name, body))
 
     def _work(self, name: str, queue: WorkQueue[K], serve: Callable[[K], None]) -> None:
         def body() -> None:
             while (key := queue.get()) is not None:
-                try:
-                    serve(key)
-                finally:
-                    queue.done(key)
+                _edge(functools.partial(serve, key), functools.partial(again, key))
+                queue.done(key)
 
-        thread = threading.Thread(target=_surely(body), name=name, daemon=True)
-        thread.start()
-        self._workers.append(thread)
+        def again(key: K) -> str:
+            return f"{key}, retry in {queue.retry(key):.1f} s"
+
+        self._workers.append(_thread(name, body))
 
     # What informers tell; on their threads
 
@@ -218,6 +215,8 @@ class Loop:
     def _class_changed(self, old: ClassRecord | None, new: ClassRecord | None) -> None:
         if old is not None:
             self._provision.forget_class(old.name)
+            if new is None:
+                self.outcomes.class_gone(old.name)
         if new is not None and self.claims.synced.is_set():
             for uid, claim in list(self.claims.cache.items()):
                 if not claim.bound and claim.class_name == new.name:
@@ -237,8 +236,6 @@ class Loop:
             self.outcomes.ignored(uid, error)
         except PureError as error:
             self.outcomes.not_provisioned(uid, self.attempts.get(uid), error, queue.retry(uid, longest=not error.retry))
-        except Exception:
-            log.exception("unforeseen failure with claim %s, retry in %.1f s", uid, queue.retry(uid))
         else:
             queue.forget(uid)
             if saved:
@@ -258,8 +255,6 @@ class Loop:
         except PureError as error:
             told = self.outcomes.not_grown if kind == "grow" else self.outcomes.not_deleted
             told(key, error, queue.retry(task, longest=not error.retry))
-        except Exception:
-            log.exception("unforeseen failure with %s %s, retry in %.1f s", kind, key, queue.retry(task))
         else:
             queue.forget(task)
 
@@ -275,15 +270,22 @@ class Loop:
         self.outcomes.orphans(found, [backend.name for backend in self.backends])
 
 
-def _surely(body: Callable[[], None]) -> Callable[[], None]:
-    """The body of a thread whose end is noticed by Loop.dead; a bug in it is logged with its traceback."""
-    def run() -> None:
-        try:
-            body()
-        except Exception:
-            log.exception("thread %s ended", threading.current_thread().name)
+def _thread(name: str, body: Callable[[], None]) -> threading.Thread:
+    """A running thread; Loop.dead notices its end."""
+    thread = threading.Thread(target=_edge, args=(body, lambda: f"thread {name}, which ended"), name=name, daemon=True)
+    thread.start()
+    return thread
 
-    return run
+
+def _edge(step: Callable[[], None], then: Callable[[], str]) -> None:
+    """The one edge where bugs end: with their traceback in the log and a word on what comes now, and others go on.
+
+    Without it one claim that nobody foresaw would end a worker, and with 16 of them the process, again and again.
+    """
+    try:
+        step()
+    except Exception:
+        log.exception("unforeseen failure with %s", then())
 
 
 def _uid(raw: dict[str, object]) -> str:

@@ -1,5 +1,6 @@
 """Metrics for Prometheus, under the names that dashboards of other provisioners know. Never labelled by claim or PV.
 
+Labels are bounded by what there is: StorageClasses and arrays; what is about a class goes with it.
 Names and labels are those of sig-storage-lib-external-provisioner and of component-base (workqueue, leaderelection).
 What can be read off living objects is read when somebody scrapes; only durations are noted as they happen.
 """
@@ -68,6 +69,14 @@ class Metrics:
 
     def delete_failed(self, storage_class: str) -> None:
         self._undeleted.labels(storage_class).inc()
+
+    def forget_class(self, storage_class: str) -> None:
+        """The class is gone: what was counted for it is told no more."""
+        for metric in (self._provisioned, self._provisions, self._failed, self._deleted, self._deletes, self._undeleted):
+            told = [sample.labels for family in metric.collect() for sample in family.samples]
+            for values in {tuple(labels[name] for name in ("class", "source") if name in labels) for labels in told
+                           if labels["class"] == storage_class}:
+                metric.remove(*values)
 
     def queue(self, name: str) -> tuple[Callable[[float], None], Callable[[float], None]]:
         """Where a queue notes how long a key waited, and how long it was worked on; seconds."""

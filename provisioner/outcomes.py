@@ -5,7 +5,7 @@ Events say what their readers grep for: the words are those of sig-storage-lib-e
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from arrays.errors import PureError
 from arrays.units import human
@@ -21,15 +21,16 @@ from provisioner.reclaim import Deleted
 log = logging.getLogger(__name__)
 
 SLOW = 1.0                  # seconds; an attempt that takes longer is told of while it runs
+_SOURCES = ("PersistentVolumeClaim", "VolumeSnapshot")
 PATIENT = 8                 # times in a row, some 6 seconds, after which a claim that waits for others is told of
 
 
 class Outcomes:
     """Tells; decides nothing. `lock` is the object that events about the process itself are about."""
 
-    def __init__(self, claims: Mapping[str, ClaimRecord], pvs: Mapping[str, PvRecord], events: Recorder,
-                 metrics: Metrics, lock: About) -> None:
-        self._claims, self._pvs, self._events, self._metrics = claims, pvs, events, metrics
+    def __init__(self, claims: Mapping[str, ClaimRecord], pvs: Mapping[str, PvRecord], classes: Container[str],
+                 events: Recorder, metrics: Metrics, lock: About) -> None:
+        self._claims, self._pvs, self._classes, self._events, self._metrics = claims, pvs, classes, events, metrics
         self._ignored: set[str] = set()             # claims whose event ProvisioningIgnored was told
         self.lock = lock
 
@@ -40,7 +41,7 @@ class Outcomes:
         claim = self._claims.get(uid)
         log.info("provision ok claim=%s pv=%s volume=%s array=%s size=%s seconds=%.3f tries=%d", saved.claim,
                  saved.pv_name, saved.volume, saved.array, human(saved.size), saved.seconds, saved.tries)
-        self._metrics.provisioned(*_labels(claim), saved.seconds)
+        self._metrics.provisioned(*self._labels(claim), saved.seconds)
         self._about(claim, "Normal", "ProvisioningSucceeded", f"Successfully provisioned volume {saved.pv_name}")
 
     def not_provisioned(self, uid: str, attempt: Attempt | None, error: PureError, retry_in: float) -> None:
@@ -49,7 +50,7 @@ class Outcomes:
         name = claim.key if claim else attempt.key if attempt else uid
         log.warning("provision %s claim=%s retry_in=%.1f error=%s", "failed" if error.retry else "refused", name, retry_in,
                     quoted(error))
-        self._metrics.provision_failed(*_labels(claim))
+        self._metrics.provision_failed(*self._labels(claim))
         if claim:
             self._about(claim, "Warning", "ProvisioningFailed",
                         f'failed to provision volume with StorageClass "{claim.class_name}": {error}')
@@ -100,7 +101,7 @@ class Outcomes:
         """Volume and PV are gone."""
         log.info("delete ok pv=%s volume=%s array=%s seconds=%.3f", deleted.pv_name, deleted.volume,
                  deleted.array or "none", deleted.seconds)
-        self._metrics.deleted(deleted.class_name, deleted.seconds)
+        self._metrics.deleted(self._known(deleted.class_name), deleted.seconds)
 
     def delete_waits(self, name: str, error: PureError, retry_in: float) -> None:
         """A host still has the volume: no failure."""
@@ -111,7 +112,7 @@ class Outcomes:
         """The PV stays for now."""
         pv = self._pvs.get(name)
         log.warning("delete failed pv=%s retry_in=%.1f error=%s", name, retry_in, quoted(error))
-        self._metrics.delete_failed(pv.class_name if pv else "")
+        self._metrics.delete_failed(self._known(pv.class_name if pv else ""))
         self._about_pv(name, "Warning", "VolumeFailedDelete", str(error))
 
     # The process
@@ -133,6 +134,20 @@ class Outcomes:
         """The lead was taken or lost."""
         self._events.tell(self.lock, "Normal", "LeaderElection", what)
 
+    def class_gone(self, name: str) -> None:
+        self._metrics.forget_class(name)
+
+    def _labels(self, claim: ClaimRecord | None) -> tuple[str, str]:
+        """Class and kind of data source, as metrics are labelled; nothing that anybody can make up in a claim."""
+        if claim is None:
+            return "", ""
+        kind = claim.source[1] if claim.source else ""
+        return self._known(claim.class_name or ""), kind if kind in _SOURCES else ""
+
+    def _known(self, storage_class: str) -> str:
+        """The name of a class there is; "" for others, so that a deleted one does not come back as a label."""
+        return storage_class if storage_class in self._classes else ""
+
     def _about(self, claim: ClaimRecord | None, kind: str, reason: str, message: str) -> None:
         if claim:
             about = About("PersistentVolumeClaim", claim.namespace, claim.name, claim.uid, claim.version)
@@ -147,8 +162,3 @@ class Outcomes:
 def quoted(error: PureError) -> str:
     """One line, in quotes, for key=value logs."""
     return '"' + " ".join(str(error).split()).replace('"', "'") + '"'
-
-
-def _labels(claim: ClaimRecord | None) -> tuple[str, str]:
-    """Class and kind of data source, as metrics are labelled."""
-    return (claim.class_name or "", claim.source[1] if claim.source else "") if claim else ("", "")

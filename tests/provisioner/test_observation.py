@@ -11,10 +11,13 @@ from contextlib import contextmanager
 
 import pytest
 
+from provisioner.claims import Claim
+from provisioner.classes import VolumeClass
 from provisioner.informer import Timing
+from provisioner.objects import ClaimRecord
 from provisioner.program import Program
 from simulator.flasharray import FlashArray
-from tests.provisioner.cluster import PVS, Cluster
+from tests.provisioner.cluster import CLASSES, PVS, Cluster
 from tests.provisioner.given import UID
 from tests.provisioner.waiting import PATIENCE, until
 
@@ -70,6 +73,50 @@ def test_metrics_after_one_provision_one_failure_and_one_delete(cluster: Cluster
     assert 'workqueue_depth{name="unsavedpvs"} 0.0' in text
     assert pv not in text and "failing" not in text
     assert not any(array.token in text for array in cluster.sim.arrays)         # point 21
+
+
+def test_what_was_counted_for_a_class_goes_with_it(cluster: Cluster) -> None:
+    """Else every class of every test namespace would be told for ever; its claims and PVs count on without its name."""
+    cluster.storage_class("bad", parameters={"iops_limit": "3"})
+    with program(cluster) as running:
+        def text() -> str:
+            return running._metrics.page().decode()
+
+        cluster.claim("failing", "bad")
+        cluster.claim()
+        pv = cluster.bound()["metadata"]["name"]
+        until(lambda: 'failed_total{class="bad",source=""}' in text(), "counted")
+        cluster.api.delete(CLASSES, "bad")
+        until(lambda: 'failed_total{class="",source=""}' in text(), "a class that is missing now")
+        cluster.api.delete(CLASSES, "pure")
+        until(lambda: 'class="pure"' not in text(), "gone")
+        cluster.delete_claim()
+        cluster.gone(pv)
+        until(lambda: 'persistentvolume_delete_total{class=""} 1.0' in text(), "counted")
+        assert 'class="bad"' not in text() and 'class="pure"' not in text()
+
+
+def test_a_bug_met_by_one_claim_is_logged_and_the_others_are_served(
+        cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The one edge: its traceback, another try later, no thread lost."""
+    from provisioner import claims
+    parse, met = claims.parse, []
+
+    def broken(record: ClaimRecord, of: VolumeClass) -> Claim:
+        if record.name == "unlucky" and not met:
+            met.append(record.name)
+            raise ZeroDivisionError("a bug")
+        return parse(record, of)
+
+    monkeypatch.setattr(claims, "parse", broken)
+    with program(cluster) as running:
+        cluster.claim("unlucky")
+        cluster.claim("lucky")
+        cluster.bound("lucky")
+        cluster.bound("unlucky")
+        assert met and running.dead_parts() == []
+    record = next(one for one in caplog.records if "unforeseen failure" in one.message)
+    assert record.exc_info and "retry in" in record.message
 
 
 def test_probes_over_http(cluster: Cluster) -> None:
