@@ -228,42 +228,66 @@ def own_memory() -> float:
 
 # Placement
 
+ARRAYS = (200, 300, 400, 400, 600, 800)         # TiB
+MEASURED = 200                                  # claims between two measurements
+REPLICAS = 3                                    # of a StatefulSet
+
+
+class Placed(NamedTuple):
+    """Where 10,000 volumes went."""
+
+    apart: float            # how far apart the arrays' use is in the end, percentage points
+    overloaded: float       # volumes that an overloaded array got, percent
+    gathered: float         # StatefulSets with two volumes on one array, percent
+    choice: float           # seconds
+
+
 def placement_rows() -> Iterator[Row]:
-    spread, seconds = simulate_placement(random.Random(7))
-    yield Row("placement of 10,000 claims over 6 arrays: spread of use", spread, "% points", 1, 2)
-    yield Row("  time for one choice", 1e6 * seconds, "µs", 60, 200)
+    placed = simulate_placement(random.Random(7))
+    yield Row("placement of 10,000 claims over 6 arrays: spread of use", placed.apart, "% points", 1, 2)
+    yield Row("  volumes on arrays that were overloaded just then", placed.overloaded, "%", 0, 0)
+    yield Row("  StatefulSets of 3 with two volumes on one array", placed.gathered, "%", 2, 3)
+    yield Row("  time for one choice", 1e6 * placed.choice, "µs", 60, 200)
 
 
-def simulate_placement(dice: random.Random, claims: int = 10_000) -> tuple[float, float]:
-    """How far apart six arrays of different size and fill are in the end, in percent; seconds for one choice.
+def simulate_placement(dice: random.Random, claims: int = 10_000) -> Placed:
+    """Place claims as they come on six arrays of different size and fill, some of which are overloaded now and then.
 
-    Volumes are of 1 to 200 GiB and fill up to some part of their size some hundred claims later; the arrays are measured
-    every 200 claims, as the provisioner does under load. They begin 0 to 10 % full.
+    Volumes are of 1 to 200 GiB and fill up to some part of their size some hundred claims later; every third is of a
+    StatefulSet. The arrays are measured every 200 claims, as the provisioner does under load; at one measurement in ten
+    an array's hosts wait too long for it. They begin 0 to 10 % full.
     """
-    capacities = [200, 300, 400, 400, 600, 800]                                     # TiB
-    used = [int(dice.uniform(0, 0.10) * size * TiB) for size in capacities]
-    volumes, seen, recent = [0] * 6, list(used), [0] * 6
+    count = len(ARRAYS)
+    used, volumes = [int(dice.uniform(0, 0.10) * size * TiB) for size in ARRAYS], [0] * count
+    seen, recent, busy = list(used), [0] * count, [""] * count
     writing: list[tuple[int, int, int]] = []                                        # (from which claim on, array, bytes)
-    spent = 0.0
+    siblings, gathered, sets, overloaded, spent = [0] * count, 0, 0, 0, 0.0
     for number in range(claims):
-        if number % 200 == 0:
+        if number % MEASURED == 0:
             for _, array, size in [entry for entry in writing if entry[0] <= number]:
                 used[array] += size
             writing = [entry for entry in writing if entry[0] > number]
-            seen, recent = list(used), [sum(size for _, array, size in writing if array == index) for index in range(6)]
-        wanted = asked(dice.randint(1, 200) * GiB)
-        states = [ArrayState(f"fa{index}", "block", {}, capacities[index] * TiB, seen[index], volumes[index],
-                             recent=recent[index]) for index in range(6)]
+            seen, recent = list(used), [sum(size for _, array, size in writing if array == index) for index in range(count)]
+            busy = ["its hosts wait 20 ms for it" if dice.random() < 0.1 else "" for _ in ARRAYS]
+        wanted, of_set = asked(dice.randint(1, 200) * GiB), number % 3 == 0
+        states = [ArrayState(f"fa{index}", "block", {}, ARRAYS[index] * TiB, seen[index], volumes[index],
+                             recent=recent[index], busy=busy[index], siblings=siblings[index] if of_set else 0)
+                  for index in range(count)]
         began = time.perf_counter()
         chosen = int(choose_array(states, wanted).name[2:])
         spent += time.perf_counter() - began
         volumes[chosen] += 1
         recent[chosen] += wanted.size
+        overloaded += bool(busy[chosen]) and not all(busy)
         writing.append((number + dice.randint(50, 800), chosen, int(wanted.size * dice.uniform(0.2, 1.0))))
+        if of_set:
+            siblings[chosen] += 1
+        if sum(siblings) == REPLICAS:
+            gathered, sets, siblings = gathered + (max(siblings) > 1), sets + 1, [0] * count
     for _, array, size in writing:
         used[array] += size
-    percent = [100 * use / (size * TiB) for use, size in zip(used, capacities)]
-    return max(percent) - min(percent), spent / claims
+    percent = [100 * use / (size * TiB) for use, size in zip(used, ARRAYS)]
+    return Placed(max(percent) - min(percent), 100 * overloaded / claims, 100 * gathered / sets, spent / claims)
 
 
 def asked(size: int) -> Claim:
