@@ -1,13 +1,12 @@
 """Health over HTTP: /healthz (the loop turns), /readyz (the driver is in place and starts), /metrics (Prometheus text)."""
 
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from arrays.probes import ProbeServer
 from daemonset.daemon import Status
 
 
-def serve(port: int, status: Status, patience: float) -> ThreadingHTTPServer:
+def serve(port: int, status: Status, patience: float) -> ProbeServer:
     """Answer on `port` in a thread of its own; the loop is called dead after `patience` seconds without a turn."""
     seen = {"turns": -1, "at": time.monotonic()}
 
@@ -16,22 +15,9 @@ def serve(port: int, status: Status, patience: float) -> ThreadingHTTPServer:
             seen.update(turns=status.turns, at=time.monotonic())
         return time.monotonic() - seen["at"] < patience
 
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            pages = {"/healthz": _health(alive()), "/readyz": _ready(status), "/metrics": (200, _metrics(status))}
-            code, text = pages.get(self.path, (404, "there are /healthz, /readyz and /metrics\n"))
-            body = text.encode()
-            self.send_response(code)
-            self.send_header("Content-Type", "text/plain; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Probes come every few seconds and tell nothing."""
-
-    server = ThreadingHTTPServer(("", port), Answer)
-    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+    server = ProbeServer(port, {"/healthz": lambda: _health(alive()), "/readyz": lambda: _ready(status),
+                                "/metrics": lambda: (200, _metrics(status))})
+    server.start()
     return server
 
 

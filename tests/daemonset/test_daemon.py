@@ -162,7 +162,7 @@ def get(port: int, path: str) -> tuple[int, str]:
 
 def test_health_tells_the_last_turn(daemon: Daemon, settings: Settings, build: Callable[[str], Path]) -> None:
     server = health.serve(0, daemon.status, patience=60)
-    port = server.server_address[1]
+    port = server.port
     try:
         assert get(port, "/readyz")[0] == 503
         daemon.turn()
@@ -174,15 +174,13 @@ def test_health_tells_the_last_turn(daemon: Daemon, settings: Settings, build: C
         daemon.turn()
         assert get(port, "/readyz")[0] == 503 and "pure.json" in get(port, "/readyz")[1]
     finally:
-        server.shutdown()
-        server.server_close()
+        server.stop()
 
 
 def test_health_notices_a_loop_that_stands_still(daemon: Daemon) -> None:
     server = health.serve(0, daemon.status, patience=0.0)
     try:
-        get(server.server_address[1], "/healthz")
-        assert get(server.server_address[1], "/healthz")[0] == 500
+        get(server.port, "/healthz")
+        assert get(server.port, "/healthz")[0] == 500
     finally:
-        server.shutdown()
-        server.server_close()
+        server.stop()

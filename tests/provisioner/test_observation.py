@@ -1,8 +1,6 @@
 """Probes, metrics and the orphan sweep (checklist 25, 50, 51, 61; C5, R5; AT-86)."""
 
-import errno
 import re
-import socket
 import threading
 import urllib.error
 import urllib.request
@@ -11,8 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from arrays.probes import ProbeServer
 from provisioner.claims import Claim
 from provisioner.classes import VolumeClass
+from provisioner.health import opened
 from provisioner.informer import Timing
 from provisioner.objects import ClaimRecord
 from provisioner.program import Program
@@ -33,6 +33,17 @@ def program(cluster: Cluster, **settings: object) -> Iterator[Program]:
     finally:
         stopping.set()
         thread.join(PATIENCE)
+
+
+@contextmanager
+def serving(running: Program) -> Iterator[ProbeServer]:
+    """Its pages on a port that is free."""
+    server = opened(0, running.pages(), running._metrics.page)
+    assert server
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def page(port: int, path: str) -> tuple[int, str]:
@@ -121,70 +132,31 @@ def test_a_bug_met_by_one_claim_is_logged_and_the_others_are_served(
 
 def test_probes_over_http(cluster: Cluster) -> None:
     """2.2: three pages and the metrics; anything else is 404."""
-    from provisioner.health import HealthServer
-    with program(cluster) as running:
-        server = HealthServer(0, running.pages(), running._metrics.page)
-        server.start()
+    with program(cluster) as running, serving(running) as server:
         cluster.claim()
         cluster.bound()
         for path in ("/healthz", "/healthz/leader-election", "/readyz", "/readyz?verbose=1"):
             assert page(server.port, path) == (200, "ok\n")
-        assert page(server.port, "/metrics")[0] == 200 and page(server.port, "/secrets")[0] == 404
-        server.stop()
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_probes_by_either_family(address: str) -> None:
-    """A cluster may know its pods by IPv6 only."""
-    from provisioner.health import HealthServer
-    server = HealthServer(0, {"/healthz": lambda: []}, lambda: b"")
-    server.start()
-    try:
-        with socket.create_connection((address, server.port), 5) as client:
-            client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
-            assert b" 200 " in client.recv(100)
-    except OSError as error:
-        assert address == "::1" and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT), error     # no IPv6 here
-    finally:
-        server.stop()
-
-
-def test_a_client_that_says_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else each one would keep a thread and a socket for ever."""
-    from provisioner import health
-    monkeypatch.setattr(health, "SLOWEST", 0.1)
-    server = health.HealthServer(0, {"/healthz": lambda: []}, lambda: b"")
-    server.start()
-    before = threading.active_count()
-    clients = [socket.create_connection(("127.0.0.1", server.port), 5) for _ in range(5)]
-    for client in clients:
-        assert client.recv(1) == b""
-        client.close()
-    until(lambda: threading.active_count() <= before, "their threads")
-    server.stop()
+        assert page(server.port, "/metrics")[0] == 200
+        assert page(server.port, "/secrets") == (404, "try /healthz, /healthz/leader-election, /readyz, /metrics\n")
 
 
 def test_a_bad_entry_is_named_by_readiness_and_takes_nobody_out(cluster: Cluster) -> None:
     """Point 64."""
     import json
-
-    from provisioner.health import HealthServer
     fleet = cluster.sim.pure_json()
     fleet["FlashArrays"].append({"MgmtEndPoint": "192.0.2.99"})
     cluster.pure_json.write_text(json.dumps(fleet))
     with program(cluster) as running:
         cluster.claim()
         cluster.bound()
-        server = HealthServer(0, running.pages(), running._metrics.page)
-        server.start()
-        status, body = page(server.port, "/readyz")
-        server.stop()
+        with serving(running) as server:
+            status, body = page(server.port, "/readyz")
     assert status == 200 and body.splitlines()[0] == "ok" and "FlashArrays[2]: add APIToken" in body
 
 
 def test_a_port_in_use_is_no_reason_not_to_work(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
-    from provisioner.health import HealthServer
-    taken = HealthServer(0, {}, lambda: b"")
+    taken = ProbeServer(0, {})
     with program(cluster, health_port=taken.port):
         cluster.claim()
         cluster.bound()
