@@ -68,7 +68,7 @@ def _work(verb: verbs.Verb, arguments: "Sequence[str]", settings: "Settings", ow
 
     from arrays.errors import PureError
     from flex import container, log
-    began = time.monotonic()
+    began, reason = time.monotonic(), ""
     try:
         kept_inside = container.enter_host(settings.home) if own_streams and not settings.paths.root else ""
         log.open_file(settings.paths.log_file, settings.debug)
@@ -78,16 +78,21 @@ def _work(verb: verbs.Verb, arguments: "Sequence[str]", settings: "Settings", ow
             log.take_streams()
         told = verb.answer(settings, *arguments)
     except PureError as error:
-        told = reply.failure(str(error))
+        told, reason = reply.failure(str(error)), type(error).__name__
     except Cut as cut:
+        reason = "Cut"
         told = reply.failure(f"{verb.name} was cut short: {cut}; it can be repeated")
     except OSError as error:
-        told = reply.failure(f"{error.filename or verb.name}: {error.strerror or error}")
+        told, reason = reply.failure(f"{error.filename or verb.name}: {error.strerror or error}"), "OSError"
         _log_traceback()
     except Exception as error:
+        reason = "Unforeseen"
         told = reply.failure(f"unforeseen {type(error).__name__} in {verb.name}: its traceback is in the driver's log, "
                              f"{settings.paths.log_file}")
         _log_traceback()
+    if reason:
+        from flex import counts
+        counts.add(settings.paths, counts.FAILED, verb.name, reason)
     subject = told.details or " ".join(argument for argument in arguments if argument.startswith("/"))
     log.info(f"{verb.name} {'ok' if told.status == reply.SUCCESS else 'failed'} {subject} "
              f"seconds={time.monotonic() - began:.2f}{told.message and ': '}{told.message}")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
 
+STALE = "is a device that the array does not show any more"
+
 REACH = 3.0                     # seconds a portal or a management address gets to answer
 NFS_PORT = 2049
 ISCSID_SOCKET = "@ISCSIADM_ABSTRACT_NAMESPACE"      # open-iscsi, include/iscsid_if.h: iscsid or, for it, systemd listens
@@ -194,8 +196,8 @@ def _stale(node: "Node", array: "FlashArray", places: Iterable[tuple[int, int, i
     connected = {one.lun for one in array.host_connections(host.name)} if host else set()
     for path in seen:
         if scsi.plain_lun(path.lun) not in connected:
-            yield Finding(WARNING, array.name, f"{path.name} ({path.address}, {path.wwid}) is a device that the array does "
-                          "not show any more", "unmount what uses it; the next mount removes it when nothing does")
+            yield Finding(WARNING, array.name, f"{path.name} ({path.address}, {path.wwid}) {STALE}",
+                          "unmount what uses it; the next mount removes it when nothing does")
 
 
 def _flash_blade(blade: object, nfs_endpoint: str) -> list[Finding]:

@@ -59,16 +59,20 @@ def _doctor(executable: str) -> click.Command:
         if sys.stderr.isatty():
             click.echo("Looking at this node and at its arrays …", err=True)
         known = settings.read(executable)
+        if output == "prom":
+            from flex import prom
+            click.echo(prom.page(Node(known.paths, known)), nl=False)
+            return 0                    # a page that tells of problems is a good page
         found = doctor.findings(Node(known.paths, known))
         shown = found if everything or output == "json" else [one for one in found if one.level != doctor.OK]
         click.echo(_as_json(shown) if output == "json" else _as_table(shown))
         return 1 if any(one.level == doctor.PROBLEM for one in found) else 0
     return click.Command(
         "doctor", callback=lambda **given: sys.exit(look(**given)),
-        help="Tell what this node lacks, one line each, with what to do about it. Changes nothing. Ends with 1 when a mount "
-        "would fail.",
-        params=[click.Option(["-o", "--output"], type=click.Choice(["table", "json"]), default="table", show_default=True,
-                             help="For people, or for programs."),
+        help="Tell what this node lacks, one line each, with what to do about it. Changes nothing. Ends with 1 when a "
+        "mount would fail. With -o prom: numbers for node_exporter's textfile collector, and always 0.",
+        params=[click.Option(["-o", "--output"], type=click.Choice(["table", "json", "prom"]), default="table",
+                             show_default=True, help="For people, for programs, for Prometheus."),
                 click.Option(["--all", "everything"], is_flag=True, help="Show what is all right too.")])
 
 

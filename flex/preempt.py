@@ -10,7 +10,7 @@ to ten times as long, while the array's monitor shows I/O on the volume, for the
 import time
 from collections.abc import Sequence
 
-from flex import log, state
+from flex import counts, log, state
 from flex.node.command import step
 from flex.trouble import HeldElsewhere
 
@@ -42,7 +42,8 @@ def free(node: "Node", array: "FlashArray", volume: str, host: str, deadline: "D
         if begins:
             log.info(f"waiting: {wait.words(others)}")
         if wait.verdict() == TAKE:
-            _take(array, volume, others, is_shared(connections, host), wait.waited)
+            if _take(array, volume, others, is_shared(connections, host), wait.waited):
+                counts.add(node.paths, counts.PREEMPTED)
             wait.forget()
             return array.connections(volume)
         if wait.over(deadline):
@@ -143,8 +144,8 @@ def words(volume: str, hosts: "Sequence[str]", waited: float, grace: float, allo
 
 
 def _take(array: "FlashArray", volume: str, others: "Sequence[Connection]", shared_with_us: bool,
-          waited: float) -> None:
-    """Disconnect the other hosts, which have been silent.
+          waited: float) -> int:
+    """Disconnect the other hosts, which have been silent; how many.
 
     What a host group shows to its hosts is an administrator's doing and not undone. When our host is in that group too,
     nothing needs to be undone: that nobody uses the volume is all that such connections leave to find out.
@@ -153,12 +154,13 @@ def _take(array: "FlashArray", volume: str, others: "Sequence[Connection]", shar
     if shared and not shared_with_us:
         raise HeldElsewhere(f"volume {volume} is connected to {', '.join(shared)} through a host group, which the driver "
                             "does not undo: disconnect it from the host group on the array")
-    for one in others:
-        if not one.shared:
-            step(f"preempting {one.host}")
-            array.disconnect(one.host, volume)
-            log.info(f"preempted host {one.host}: volume {volume} taken from it after {waited:.0f} s")
+    taken = [one.host for one in others if not one.shared]
+    for name in taken:
+        step(f"preempting {name}")
+        array.disconnect(name, volume)
+        log.info(f"preempted host {name}: volume {volume} taken from it after {waited:.0f} s")
     step("preempted")
+    return len(taken)
 
 
 def _same(one: str, other: str) -> bool:

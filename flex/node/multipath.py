@@ -223,13 +223,23 @@ def stop_queueing(paths: Paths, found: Map) -> None:
 
 def has_usable_path(paths: Paths, wwid: str) -> bool:
     """Whether I/O to a map can get through at the moment; when multipathd cannot tell, whether it has a path at all."""
-    try:
-        states = parse_paths(_show(paths, 'paths {}format "%w %d %t %T"'))
-    except (NodeLacks, CommandFailed):
-        states = []
+    states = path_states(paths)
     if not states:
         return bool(scsi.of_wwid(paths, wwid))
-    return any(state in _WORKS for path_wwid, state in states if path_wwid == wwid)
+    return any(works(state) for path_wwid, state in states if path_wwid == wwid)
+
+
+def path_states(paths: Paths) -> list[tuple[str, str]]:
+    """(WWID, dm state) of each path of this node, foreign ones too; none when multipathd cannot tell."""
+    try:
+        return parse_paths(_show(paths, 'paths {}format "%w %d %t %T"'))
+    except (NodeLacks, CommandFailed):
+        return []
+
+
+def works(state: str) -> bool:
+    """Whether a path of that dm state carries I/O."""
+    return state in _WORKS
 
 
 def _show(paths: Paths, what: str) -> str:
