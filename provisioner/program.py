@@ -29,6 +29,7 @@ from provisioner.locks import EndpointsLock, LeaseLock
 from provisioner.loop import Loop
 from provisioner.metrics import Metrics, Sample
 from provisioner.pace import Pacer
+from provisioner.pending import Pending
 from provisioner.settings import Settings
 from provisioner.start import access
 
@@ -186,10 +187,19 @@ class Program:
               lambda: [({"name": self.settings.provisioner}, self.elector.slow)], True)
         watch("pure_array_up", "1 while the array answers.", lambda: [
             ({"array": backend.name}, float(not backend.state().problem)) for backend in self.backends])
+        watch("pure_array_capacity_bytes", "Bytes the array has, as last measured.", lambda: [
+            ({"array": backend.name}, backend.state().capacity) for backend in self.backends])
+        watch("pure_array_used_bytes", "Bytes in use, as last measured.", lambda: [
+            ({"array": backend.name}, backend.state().used) for backend in self.backends])
         watch("pure_array_free_bytes", "Free bytes as last measured.", lambda: [
             ({"array": backend.name}, backend.state().free) for backend in self.backends])
         watch("pure_watch_age_seconds", "Seconds since the API was last heard about a kind.", lambda: [
             ({"resource": informer.name}, time.monotonic() - informer.progress) for informer in self._following()])
+        pending = Pending(loop.claims.cache)
+        watch("pure_claims_pending", "Claims that wait for a volume of ours.", lambda: [
+            ({"class": name}, waiting.claims) for name, waiting in pending.by_class().items()])
+        watch("pure_claims_pending_oldest_seconds", "How long the longest waits, as scrapes saw it.", lambda: [
+            ({"class": name}, waiting.longest) for name, waiting in pending.by_class().items()])
         watch("pure_unsaved_pvs", "Volumes whose PV is not saved yet.", lambda: [({}, loop.attempts.unsaved())])
         watch("pure_events_dropped", "Events that were not written.", lambda: [({}, loop.events.dropped)], True)
 

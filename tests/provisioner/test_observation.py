@@ -75,6 +75,8 @@ def test_metrics_after_one_provision_one_failure_and_one_delete(cluster: Cluster
                  'leader_election_master_status{name="pure-provisioner"} 1.0', "leader_election_slowpath_total",
                  'pure_array_request_seconds_count{array="127.0.0.1', 'code="ok",method="create"} 1.0',
                  f'pure_array_up{{array="{cluster.sim.array("fa1").endpoint}"}} 1.0', "pure_array_free_bytes{array=",
+                 "pure_array_capacity_bytes{array=", "pure_array_used_bytes{array=", 'pure_claims_pending{class="bad"} 1.0',
+                 'pure_claims_pending_oldest_seconds{class="bad"}',
                  'pure_watch_age_seconds{resource="persistentvolumes"}', "pure_unsaved_pvs 0.0",
                  "process_resident_memory_bytes", "python_gc_collections_total"):
         assert line in text, line
