@@ -7,6 +7,7 @@ import pytest
 
 from simulator.flasharray import FlashArray
 from simulator.flashblade import FlashBlade
+from simulator.kubernetes.access import ADMIN
 from tests.provisioner.cluster import Cluster
 from tests.provisioner.cluster import cluster as running
 
@@ -34,3 +35,9 @@ def fa2(cluster: Cluster) -> FlashArray:
 def fb1(cluster: Cluster) -> FlashBlade:
     """The FlashBlade, env=dev."""
     return cluster.sim.flash_blades[0]
+
+
+@pytest.fixture
+def administrator(cluster: Cluster) -> str:
+    """A kubeconfig that may do everything."""
+    return cluster.api.kubeconfig(user=cluster.api.add_user("administrator", ADMIN))

@@ -2,36 +2,22 @@
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from provisioner import admin, snapshot
 from provisioner.__main__ import known_flags
 from simulator.flasharray import FlashArray
 from simulator.flashblade import FlashBlade
 from tests.provisioner.cluster import PVS, Cluster
+from tests.provisioner.commands import Run, typed
 from tests.provisioner.given import UID
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def run(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command line as in the provisioner's pod; status, stdout, stderr."""
-    monkeypatch.setenv("PURE_DISCOVERY_CONF", str(cluster.pure_json))
-    monkeypatch.setenv("KUBECONFIG", cluster.api.kubeconfig(user=cluster.user))
-
-    def command(*argv: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", list(argv))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            {"pure": admin.main, "snapshot": snapshot.main}[argv[0]]()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return command
+    return typed(cluster, cluster.api.kubeconfig(user=cluster.user), monkeypatch, capsys)
 
 
 def test_show_tells_capacity_reduction_and_load(run: Run, cluster: Cluster, fa2: FlashArray) -> None:

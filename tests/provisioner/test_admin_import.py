@@ -2,39 +2,26 @@
 
 import io
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
 
 from arrays.errors import ConfigError
-from provisioner import admin, imports
+from provisioner import imports
 from simulator.flasharray import FlashArray
 from simulator.flashblade import FlashBlade
-from simulator.kubernetes.access import ADMIN
 from tests.provisioner.cluster import CLAIMS, PVS, Cluster
+from tests.provisioner.commands import Run, typed
 
 GiB = 2**30
 ORPHAN = "k8s-pvc-bf1c9108-e4cd-11e7-ad7c-ecf4bbe57354"
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(cluster: Cluster, administrator: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run `pure …` as an administrator; status, stdout, stderr."""
-    monkeypatch.setenv("PURE_DISCOVERY_CONF", str(cluster.pure_json))
-    monkeypatch.setenv("KUBECONFIG", cluster.api.kubeconfig(user=cluster.api.add_user("administrator", ADMIN)))
-
-    def command(*argv: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["pure", *argv])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            admin.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return command
+    return typed(cluster, administrator, monkeypatch, capsys, "pure")
 
 
 def claim(cluster: Cluster, name: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from arrays import fleet as fleets
-from provisioner import admin
 from provisioner.kube import Kube, from_kubeconfig
 from provisioner.migration import csi, steps
 from provisioner.migration.record import Record
@@ -18,35 +17,16 @@ from provisioner.migration.workloads import Workload, merged, workloads
 from provisioner.objects import Raw
 from simulator.flasharray import FlashArray
 from simulator.flashblade import FlashBlade
-from simulator.kubernetes.access import ADMIN
 from tests.provisioner.cluster import CLAIMS, PVS, Cluster
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def administrator(cluster: Cluster) -> str:
-    """A kubeconfig that may do everything."""
-    return cluster.api.kubeconfig(user=cluster.api.add_user("administrator", ADMIN))
+from tests.provisioner.commands import Run, typed
 
 
 @pytest.fixture
 def run(cluster: Cluster, administrator: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         tmp_path: Path) -> Run:
     """Run `pure migrate …` as an administrator in an empty folder; status, stdout, stderr."""
-    monkeypatch.setenv("PURE_DISCOVERY_CONF", str(cluster.pure_json))
-    monkeypatch.setenv("KUBECONFIG", administrator)
     monkeypatch.chdir(tmp_path)
-
-    def command(*argv: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["pure", "migrate", *argv])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            admin.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return command
+    return typed(cluster, administrator, monkeypatch, capsys, "pure", "migrate")
 
 
 @pytest.fixture

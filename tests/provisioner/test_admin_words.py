@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import click
 import pytest
@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from provisioner.admin import pure
 from provisioner.snapshot import snapshot
 from simulator.flasharray import FlashArray
-from simulator.kubernetes.access import ADMIN
 from tests.provisioner.cluster import Cluster
+from tests.provisioner.commands import typed
 
 
 def commands(group: click.Command, *above: str) -> Iterator[tuple[str, click.Command]]:
@@ -51,21 +51,11 @@ def test_what_deletes_asks_and_what_changes_much_can_be_tried_first() -> None:
     assert tries == {f"migrate {step}" for step in ("retain", "snapshot", "delete", "restore-scale")}
 
 
-@pytest.fixture
-def administrator(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[object]]:
-    """Runs `pure … -o json` as one; the rows."""
-    monkeypatch.setenv("PURE_DISCOVERY_CONF", str(cluster.pure_json))
-    monkeypatch.setenv("KUBECONFIG", cluster.api.kubeconfig(user=cluster.api.add_user("administrator", ADMIN)))
-
-    def run(*argv: str) -> list[object]:
-        done = CliRunner().invoke(pure, [*argv, "-o", "json"], catch_exceptions=False)
-        return list(json.loads(done.stdout))
-    return run
-
-
 @pytest.mark.parametrize("line", ["volumes", "orphans", "migrate list"])
-def test_nothing_is_an_empty_list_for_programs(administrator: Callable[..., list[object]], line: str) -> None:
-    assert administrator(*line.split()) == []
+def test_nothing_is_an_empty_list_for_programs(cluster: Cluster, administrator: str, monkeypatch: pytest.MonkeyPatch,
+                                               capsys: pytest.CaptureFixture[str], line: str) -> None:
+    status, out, _ = typed(cluster, administrator, monkeypatch, capsys, "pure")(*line.split(), "-o", "json")
+    assert (status, json.loads(out)) == (0, [])
 
 
 class Terminal(io.StringIO):

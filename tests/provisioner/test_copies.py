@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from provisioner import snapshot
 from provisioner.objects import claim_record
 from simulator.flasharray import FlashArray
 from simulator.flashblade import FlashBlade
 from tests.provisioner.cluster import CLAIMS, PVS, Cluster
+from tests.provisioner.commands import typed
 from tests.provisioner.given import OURS
 from tests.provisioner.waiting import until
 
@@ -120,16 +120,12 @@ def test_the_options_for_a_copied_xfs_are_for_xfs_only(cluster: Cluster, fa1: Fl
 @pytest.fixture
 def snapshots(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """Run `snapshot …` as in the provisioner's pod; what it printed."""
-    monkeypatch.setenv("PURE_DISCOVERY_CONF", str(cluster.pure_json))
-    monkeypatch.setenv("KUBECONFIG", cluster.api.kubeconfig(user=cluster.user))
+    typing = typed(cluster, cluster.api.kubeconfig(user=cluster.user), monkeypatch, capsys, "snapshot")
 
     def run(*argv: str) -> str:
-        monkeypatch.setattr("sys.argv", ["snapshot", *argv])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            snapshot.main()
-        assert not ended.value.code, capsys.readouterr().err
-        return capsys.readouterr().out
+        status, out, err = typing(*argv)
+        assert status == 0, err
+        return out
 
     return run
 
