@@ -22,7 +22,7 @@ Object = dict[str, Any]
 NAMESPACE = "pure-flex"
 IMAGE = "purestorage/k8s:3.0.0"
 NEXT_IMAGE = "purestorage/k8s:3.0.1"
-SOURCES = ("arrays", "flex", "provisioner", "daemonset")
+SOURCES = ("arrays", "flex", "provisioner", "daemonset", "explorer")
 # Quick answers: what takes a minute in production takes seconds here.
 DAEMON = {"PURE_PREEMPT_RWO_GRACE": "8", "PURE_DAEMON_INTERVAL": "1"}
 PROVISIONER = {"PURE_RETRY_LONGEST": "5", "PURE_MEASURE_EVERY": "5"}
