@@ -10,6 +10,7 @@ from simulator.flashblade import FlashBlade
 from simulator.kubernetes.access import ADMIN
 from tests.provisioner.cluster import Cluster
 from tests.provisioner.cluster import cluster as running
+from tests.provisioner.filecopies import FILES
 
 
 @pytest.fixture
@@ -41,3 +42,12 @@ def fb1(cluster: Cluster) -> FlashBlade:
 def administrator(cluster: Cluster) -> str:
     """A kubeconfig that may do everything."""
     return cluster.api.kubeconfig(user=cluster.api.add_user("administrator", ADMIN))
+
+
+@pytest.fixture
+def shared(cluster: Cluster) -> Cluster:
+    """A bound claim "shared" with a file system."""
+    with cluster.provisioner():
+        cluster.claim("shared", **FILES)
+        cluster.bound("shared")
+    return cluster

@@ -9,23 +9,9 @@ from simulator.flasharray import FlashArray
 from simulator.flashblade import FlashBlade
 from tests.provisioner.cluster import CLAIMS, PVS, Cluster
 from tests.provisioner.commands import typed
+from tests.provisioner.filecopies import FILES, live_snapshots, of_claim, sources
 from tests.provisioner.given import OURS
 from tests.provisioner.waiting import until
-
-FILES = {"storage_class": "pure-file", "mode": "ReadWriteMany"}
-
-
-def of_claim(name: str, **more: str) -> dict[str, Any]:
-    return {"dataSource": {"kind": "PersistentVolumeClaim", "name": name, **more}}
-
-
-@pytest.fixture
-def shared(cluster: Cluster) -> Cluster:
-    """A bound claim "shared" with a file system."""
-    with cluster.provisioner():
-        cluster.claim("shared", **FILES)
-        cluster.bound("shared")
-    return cluster
 
 
 def test_a_file_claim_from_a_file_claim(shared: Cluster, fb1: FlashBlade) -> None:
@@ -128,16 +114,6 @@ def snapshots(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         return out
 
     return run
-
-
-def sources(blade: FlashBlade) -> dict[str, str]:
-    """File system -> the one it is a copy of, for all live copies."""
-    copies = [found for found in blade.state.all() if found.source and not found.destroyed]
-    return {found.name: found.source.partition(".")[0] for found in copies}
-
-
-def live_snapshots(blade: FlashBlade) -> list[str]:
-    return [found.name for found in blade.state.snapshots() if not found.destroyed]
 
 
 def test_copies_are_served_at_once(cluster: Cluster) -> None:

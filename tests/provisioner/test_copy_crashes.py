@@ -12,22 +12,13 @@ import pytest
 
 from simulator.flashblade import FlashBlade
 from tests.provisioner.cluster import CLAIMS, PVS, Cluster
+from tests.provisioner.filecopies import FILES, live_snapshots, of_claim, sources
 from tests.provisioner.given import UID
 from tests.provisioner.waiting import until
 
-FILES = {"storage_class": "pure-file", "mode": "ReadWriteMany"}
-OF_SHARED = {"dataSource": {"kind": "PersistentVolumeClaim", "name": "shared"}, **FILES}
+OF_SHARED = {**FILES, **of_claim("shared")}
 WRITES = {"snapshot": ("POST", "file-system-snapshots"), "copy": ("POST", "file-systems"),
           "end of the snapshot": ("PATCH", "file-system-snapshots"), "PV": ("create", PVS)}
-
-
-@pytest.fixture
-def shared(cluster: Cluster) -> Cluster:
-    """A bound claim "shared" with a file system."""
-    with cluster.provisioner():
-        cluster.claim("shared", **FILES)
-        cluster.bound("shared")
-    return cluster
 
 
 @contextlib.contextmanager
@@ -43,17 +34,6 @@ def silent(cluster: Cluster, write: str, after: bool) -> Iterator[Any]:
         fault = faults.add(method=verb, path=path, **{"hang_after" if after else "hang": True})
         yield fault
         faults.remove(fault)
-
-
-def snapshots(blade: FlashBlade) -> list[str]:
-    """The live ones that were taken for copies."""
-    return [found.name for found in blade.state.snapshots() if not found.destroyed and ".copy-" in found.name]
-
-
-def sources(blade: FlashBlade) -> dict[str, str]:
-    """Copy -> the file system it is of."""
-    live = [found for found in blade.state.all() if not found.destroyed]
-    return {found.name: found.source.partition(".")[0] for found in live if found.source}
 
 
 def test_c8_killed_at_each_boundary_of_a_copy(shared: Cluster, fb1: FlashBlade) -> None:
@@ -74,7 +54,7 @@ def test_c8_killed_at_each_boundary_of_a_copy(shared: Cluster, fb1: FlashBlade) 
             shared.delete_claim(goes)
             process = processes.enter_context(shared.process(**settings))
             shared.bound(stays)
-            until(lambda: not snapshots(fb1), f"no snapshot left, cut after the {write}")
+            until(lambda: not live_snapshots(fb1), f"no snapshot left, cut after the {write}")
             until(lambda: shared.api.count(PVS) == len(shared.api.objects(CLAIMS)), "one PV a claim")
     left = {gone for _, gone in begun} & set(shared.live())
     assert sources(fb1) == {**{shared.volume(stays): original for stays, _ in begun}, **dict.fromkeys(left, original)}
@@ -90,7 +70,7 @@ def test_c6_the_claim_goes_while_a_write_of_its_copy_is_unknown(shared: Cluster,
                 shared.claim(f"copy{number}", **OF_SHARED)
                 until(lambda: fault.hits, write)
                 shared.delete_claim(f"copy{number}")
-            until(lambda: list(shared.live()) == [shared.volume("shared")] and not snapshots(fb1)
+            until(lambda: list(shared.live()) == [shared.volume("shared")] and not live_snapshots(fb1)
                   and shared.api.count(PVS) == 1, f"nothing left, cut at the {write}")
 
 
@@ -99,10 +79,10 @@ def test_the_snapshot_is_gone_before_the_pv_is_saved(shared: Cluster, fb1: Flash
     with shared.provisioner(array_timeout=0.1), silent(shared, "end of the snapshot", after=False) as fault:
         shared.claim("copy", **OF_SHARED)
         until(lambda: fault.hits >= 2, "tried again")
-        assert snapshots(fb1) and shared.api.count(PVS) == 1
+        assert live_snapshots(fb1) and shared.api.count(PVS) == 1
         fb1.faults.remove(fault)
         shared.bound("copy")
-        assert not snapshots(fb1)
+        assert not live_snapshots(fb1)
 
 
 def test_an_array_that_refuses_to_destroy_the_snapshot_keeps_no_claim_waiting(shared: Cluster, fb1: FlashBlade) -> None:
@@ -111,9 +91,9 @@ def test_an_array_that_refuses_to_destroy_the_snapshot_keeps_no_claim_waiting(sh
     with shared.provisioner(sweep_every=0.05):
         shared.claim("copy", **OF_SHARED)
         shared.bound("copy")
-        assert snapshots(fb1)
+        assert live_snapshots(fb1)
         fb1.faults.remove(refusing)
-        until(lambda: not snapshots(fb1), "swept")
+        until(lambda: not live_snapshots(fb1), "swept")
 
 
 def test_a_copy_is_adopted_although_its_original_went(shared: Cluster, fb1: FlashBlade) -> None:
