@@ -42,11 +42,12 @@ class Finalizers:
             if FINALIZER not in found:
                 return
             try:
-                return self._write(pv, [name for name in found if name != FINALIZER])
+                try:
+                    return self._write(pv, [name for name in found if name != FINALIZER])
+                except Conflict:            # KCM takes its own finalizer off at the same moment
+                    pv = self._kube.get(named(PVS, pv["metadata"]["name"]))
             except NotThere:
                 return
-            except Conflict:                # KCM takes its own finalizer off at the same moment
-                pv = self._kube.get(named(PVS, pv["metadata"]["name"]))
         raise Busy(f"PV {pv['metadata']['name']}", "it changes all the time")
 
     def _write(self, pv: Raw, finalizers: list[str]) -> None:

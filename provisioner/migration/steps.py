@@ -1,19 +1,19 @@
 """The steps of a migration that change something, each of which may be cut and repeated.
 
 Before and after each deletion the array is asked for the volume; a record of what is to be deleted is on disk before.
+Whatever was listed or read a moment ago may be gone, on its way out, or changed: controllers and people work on it too.
 """
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from arrays.entries import FlashArrayEntry, FlashBladeEntry
-from arrays.errors import ConfigError, NeverHappened, NotFound, PureError, Refused, VolumeDiffers
+from arrays.errors import Busy, ConfigError, NeverHappened, NotFound, PureError, Refused, VolumeDiffers
 from arrays.fleet import Fleet
 from arrays.names import base_name
 from provisioner import wellknown
-from provisioner.apierrors import NotThere
+from provisioner.apierrors import Conflict, NotThere
 from provisioner.backends import new_store
 from provisioner.inventory import each
 from provisioner.kube import PVS, Kube, in_namespace, named
@@ -27,6 +27,7 @@ PODS = "/api/v1/pods"
 CONNECT, READ = 5.0, 30.0           # seconds; a person waits for it
 SUFFIX = "flex-migration"
 PATIENCE = 120.0                    # seconds for Kubernetes to let go of a claim or PV
+_TRIES = 5                          # at a PV that controllers change at the same moment
 
 
 def survey(kube: Kube, prefix: str, namespace: str = "") -> list[FlexVolume]:
@@ -83,12 +84,14 @@ def prove(fleet: Fleet, entry: dict[str, Any]) -> None:
 def retain(kube: Kube, fleet: Fleet, record: Record, volume: FlexVolume) -> None:
     """Note a volume in the record, with all that is needed to make PV and claim anew, then set its PV to Retain.
 
-    A PV that went since the survey, as one does whose deletion was cut short, has nothing left to retain.
+    A PV that went since the survey, as one does whose deletion was cut short, has nothing left to retain. One that
+    somebody deletes at this moment is not taken into the record.
     """
     pv = _get(kube, named(PVS, volume.pv))
     if pv is None:
         return
     if volume.pv not in record.volumes:
+        _refuse_leaving(pv)
         array, found = locate(fleet, volume.backend, volume.array, volume.volume)
         record.volumes[volume.pv] = {
             "pv": trimmed({"kind": "PersistentVolume", **pv}), "claim": _claim(kube, volume), "array": array,
@@ -96,8 +99,21 @@ def retain(kube: Kube, fleet: Fleet, record: Record, volume: FlexVolume) -> None
             "policy": volume.policy, "snapshot": "", "claim_deleted": False, "pv_deleted": False}
         record.save()
     if pv["spec"].get("persistentVolumeReclaimPolicy") != "Retain":
-        with suppress(NotThere):
+        try:
             kube.merge(named(PVS, volume.pv), {"spec": {"persistentVolumeReclaimPolicy": "Retain"}})
+        except NotThere:
+            prove(fleet, record.volumes[volume.pv])     # it went before it was retained, perhaps with its volume
+
+
+def _refuse_leaving(live: Raw) -> None:
+    metadata = live["metadata"]
+    if since := metadata.get("deletionTimestamp"):
+        raise Refused("pure migrate", f"retain {metadata['name']}",
+                      f"somebody deleted it at {since}, and it is held by {_holders(live)}: it can only go")
+
+
+def _holders(live: Raw) -> str:
+    return ", ".join(live["metadata"].get("finalizers") or ["nothing that is known"])
 
 
 def remember(record: Record, found: Iterable[Workload]) -> None:
@@ -114,6 +130,7 @@ def _claim(kube: Kube, volume: FlexVolume) -> Raw:
         claim = kube.get(in_namespace(namespace, "persistentvolumeclaims", name))
     except NotThere:
         return {}
+    _refuse_leaving(claim)
     return trimmed({"kind": "PersistentVolumeClaim", **claim})
 
 
@@ -199,15 +216,27 @@ def _delete_claim(kube: Kube, claim: Raw, pv: str, wait: Callable[[float], None]
 
 def _delete_pv(kube: Kube, entry: dict[str, Any], wait: Callable[[float], None]) -> None:
     path = named(PVS, entry["pv"]["metadata"]["name"])
-    live = _get(kube, path)
-    if live is None:
-        return
-    _refuse_unless_kept(live, entry)            # once more: it may have been changed meanwhile
+    for _ in range(_TRIES):
+        live = _get(kube, path)
+        if live is None:
+            return
+        _refuse_unless_kept(live, entry)        # once more: it may have been changed meanwhile
+        try:
+            _let_go(kube, path, live)
+            return _delete(kube, path, live["metadata"]["uid"], wait)
+        except NotThere:
+            return
+        except Conflict:                        # the PV controller says Released, now that the claim is gone
+            continue
+    raise Busy(f"PV {entry['pv']['metadata']['name']}", "it changes all the time")
+
+
+def _let_go(kube: Kube, path: str, live: Raw) -> None:
+    """Take our finalizer off: it is there to destroy the volume first, which Retain forbids."""
     finalizers = live["metadata"].get("finalizers") or []
-    if wellknown.FINALIZER in finalizers:       # ours, there to destroy the volume first, which Retain forbids
+    if wellknown.FINALIZER in finalizers:
         kube.merge(path, {"metadata": {"resourceVersion": live["metadata"]["resourceVersion"],
                                        "finalizers": [one for one in finalizers if one != wellknown.FINALIZER] or None}})
-    _delete(kube, path, live["metadata"]["uid"], wait)
 
 
 def _delete(kube: Kube, path: str, uid: str, wait: Callable[[float], None]) -> None:
@@ -215,11 +244,14 @@ def _delete(kube: Kube, path: str, uid: str, wait: Callable[[float], None]) -> N
         kube.delete(path, uid)
     except NotThere:
         return
+    except Conflict:                            # another object has the name by now, so that one is gone
+        if (now := _get(kube, path)) is not None and now["metadata"]["uid"] == uid:
+            raise
+        return
     waited = 0.0
     while (live := _get(kube, path)) is not None and live["metadata"]["uid"] == uid:
         if waited >= PATIENCE:
-            held = ", ".join(live["metadata"].get("finalizers") or ["nothing that is known"])
-            raise NeverHappened(f"{path.rpartition('/')[2]} deleted (held by {held})", PATIENCE)
+            raise NeverHappened(f"{path.rpartition('/')[2]} deleted (held by {_holders(live)})", PATIENCE)
         wait(0.2)
         waited += 0.2
 
@@ -257,5 +289,8 @@ def give_back(kube: Kube, workload: Workload) -> bool:
     live = _get(kube, workload.path)
     if live is None or (live.get("spec") or {}).get("replicas") == workload.replicas:
         return False
-    kube.merge(workload.path, {"spec": {"replicas": workload.replicas}})
+    try:
+        kube.merge(workload.path, {"spec": {"replicas": workload.replicas}})
+    except NotThere:
+        return False
     return True
