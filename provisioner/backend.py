@@ -149,6 +149,14 @@ class Backend:
                 raise
 
     @contextmanager
+    def changing(self, slots: Slots, step: str, may_act: Callable[[], bool]) -> Iterator[None]:
+        """Change something on the array: as at_work, and only as the leader; election has no fencing."""
+        with self.at_work(slots, step):
+            if not may_act():
+                raise Busy(f"array {self.name}", "this process does not lead any more")
+            yield
+
+    @contextmanager
     def _counted(self) -> Iterator[None]:
         with self._lock:
             self._at_work += 1

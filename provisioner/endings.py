@@ -6,6 +6,7 @@ remembered afterwards; what a killed process left beside a volume that was never
 
 import logging
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from arrays import names
@@ -38,8 +39,10 @@ class Saved(NamedTuple):
 class Endings:
     """Ends attempts; safe for threads as long as no two calls are about the same one."""
 
-    def __init__(self, kube: Kube, backends: Backends, attempts: Attempts, settings: Settings) -> None:
+    def __init__(self, kube: Kube, backends: Backends, attempts: Attempts, settings: Settings,
+                 may_act: Callable[[], bool]) -> None:
         self._kube, self._backends, self._attempts, self._settings = kube, backends, attempts, settings
+        self._may_act = may_act
 
     # Well
 
@@ -109,7 +112,7 @@ class Endings:
             if backend is None:
                 log.warning("array=%s is gone from pure.json; volume=%s may be left on it", array, name)
                 continue
-            with backend.at_work(backend.claim_slots, "destroy"):
+            with backend.changing(backend.claim_slots, "destroy", self._may_act):
                 found = backend.store.find(name)
                 if found is not None:
                     volumes.unmake(backend.store, found, self._settings.eradicate)

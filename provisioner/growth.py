@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from arrays.errors import Busy, NotFound, Refused
+from arrays.errors import NotFound, Refused
 from arrays.units import array_size
 from provisioner import volumes
 from provisioner.objects import ClaimRecord, PvRecord
@@ -69,9 +69,7 @@ class Grow:
         if found.destroyed:
             raise Refused(f"array {backend.name}", f"grow {found.name}", "it is destroyed")
         if found.size < size:
-            with backend.at_work(backend.volume_slots, "grow"):
-                if not self._may_act():
-                    raise Busy(f"array {backend.name}", "this process does not lead any more")
+            with backend.changing(backend.volume_slots, "grow", self._may_act):
                 backend.store.grow(found.name, size)
         with self._lock:
             self._done[uid] = size

@@ -73,7 +73,7 @@ class Provision:
                  finalizers: Callable[[], bool] = lambda: True) -> None:
         self._kube, self._caches, self._backends = kube, caches, backends
         self._attempts, self._settings, self._origins = attempts, settings, origins
-        self._endings = Endings(kube, backends, attempts, settings)
+        self._endings = Endings(kube, backends, attempts, settings, may_act)
         self._chosen = Chosen(kube, caches.classes, Nodes(kube, settings.node_affinity))
         self._may_act, self._fresh, self._finalizers = may_act, fresh, finalizers
         self._parsed: dict[str, tuple[str, VolumeClass]] = {}       # class -> its UID, and what it asks for
@@ -226,7 +226,8 @@ class Provision:
         """Whether the volume can be the claim's; one of the wrong kind is destroyed (its class was made anew)."""
         if backend.backend == claim.volume_class.backend:
             return True
-        volumes.unmake(backend.store, found)
+        with backend.changing(backend.claim_slots, "destroy", self._may_act):
+            volumes.unmake(backend.store, found)
         return False
 
     def _create(self, name: str, claim: Claim, attempt: Attempt, origin: Origin | None) -> tuple[Backend, Found]:
@@ -261,9 +262,7 @@ class Provision:
     @contextmanager
     def _array(self, backend: Backend, attempt: Attempt, origin: Origin | None) -> Iterator[None]:
         """Write to an array: as the leader, remembering that something may be there from now on, and tidy up."""
-        with backend.at_work(backend.claim_slots, "create"):
-            if not self._may_act():
-                raise Busy(f"array {backend.name}", "this process does not lead any more")
+        with backend.changing(backend.claim_slots, "create", self._may_act):
             before = backend.name in attempt.sent
             attempt.sent.add(backend.name)
             if origin:

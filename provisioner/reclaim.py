@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from arrays.errors import Busy
 from provisioner import volumes
 from provisioner.apierrors import NotThere
 from provisioner.attempts import Attempts
@@ -94,9 +93,7 @@ class Reclaim:
         volume = volumes.name_of(pv, self._settings.prefix)
         backend, found = self._search.find(pv, volume)
         if backend is not None and found is not None:
-            with backend.at_work(backend.volume_slots, "destroy"):
-                if not self._may_act():
-                    raise Busy(f"array {backend.name}", "this process does not lead any more")
+            with backend.changing(backend.volume_slots, "destroy", self._may_act):
                 volumes.unmake(backend.store, found, self._settings.eradicate)
         try:
             left = self._kube.delete(named(PVS, pv.name), raw["metadata"]["uid"])

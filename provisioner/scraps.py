@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from arrays import names
-from arrays.errors import Busy, PureError
+from arrays.errors import PureError
 from provisioner.attempts import Attempts
 from provisioner.backend import Backend
 from provisioner.backends import Backends
@@ -58,9 +58,8 @@ class Scraps:
 
     def _destroy(self, backend: Backend, scrap: Scrap) -> None:
         try:
-            with self._attempts.alone(names.pv_name(scrap.uid)), backend.at_work(backend.volume_slots, "destroy"):
-                if not self._may_act():
-                    raise Busy(f"array {backend.name}", "this process does not lead any more")
+            with (self._attempts.alone(names.pv_name(scrap.uid)),
+                  backend.changing(backend.volume_slots, "destroy", self._may_act)):
                 backend.store.tidy(scrap.source, scrap.uid)
                 log.info("snapshot of %s that a copy needed is destroyed array=%s claim=%s", scrap.source, backend.name,
                          scrap.uid)

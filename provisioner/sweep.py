@@ -79,9 +79,7 @@ class Sweep:
         backend = self._backends.get(orphan.array)
         if backend is None:
             raise Busy(f"array {orphan.array}", "it left pure.json at this moment")
-        with self._attempts.alone(name), backend.at_work(backend.volume_slots, "destroy"):
-            if not self._may_act():
-                raise Busy(f"array {backend.name}", "this process does not lead any more")
+        with self._attempts.alone(name), backend.changing(backend.volume_slots, "destroy", self._may_act):
             volume = backend.store.find(base_name(orphan.volume))
             if volume is not None:
                 volumes.unmake(backend.store, volume, self._settings.eradicate)

@@ -8,7 +8,7 @@ from arrays.entries import Entry, FlashArrayEntry
 from arrays.errors import Busy, PureError, Refused, Unreachable
 from provisioner.backend import Backend, OutOfUse, Pace, Recent, Slots
 from provisioner.claims import Claim
-from provisioner.stores import Found, Measure, Wishes
+from provisioner.stores import Found, Measure, Scrap, Wishes
 
 
 class Array:
@@ -30,6 +30,8 @@ class Array:
     def find(self, name: str) -> Found | None: ...
     def create(self, name: str, claim: Claim, wishes: Wishes) -> Found: ...               # type: ignore[empty-body]
     def complete(self, name: str, claim: Claim, wishes: Wishes) -> None: ...
+    def tidy(self, source: str, uid: str) -> None: ...
+    def scraps(self, prefix: str) -> Sequence[Scrap]: ...                                 # type: ignore[empty-body]
     def users(self, name: str) -> Sequence[str]: ...                                      # type: ignore[empty-body]
     def grow(self, name: str, size: int) -> None: ...
     def recover(self, name: str) -> None: ...
@@ -51,6 +53,16 @@ def backend(array: Array) -> Backend:
 
 
 LABELS: Mapping[str, str] = {"env": "dev"}
+
+
+def test_nothing_is_changed_without_the_lead(backend: Backend) -> None:
+    """Point 48: every change of an array goes through this door, directly before the call."""
+    backend.measure()
+    with backend.changing(backend.claim_slots, "create", lambda: True):
+        pass
+    with pytest.raises(Busy, match="does not lead"), backend.changing(backend.claim_slots, "create", lambda: False):
+        raise AssertionError("changed")
+    assert not backend.claim_slots.full
 
 
 def test_before_it_answered_it_is_no_candidate(backend: Backend) -> None:
