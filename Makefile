@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench bundle image chart explorer lab lab-bench lab-cluster cluster cluster-up cluster-down conformance clean
+.PHONY: help venv demo test lint bench bundle image chart alerts explorer lab lab-bench lab-cluster cluster cluster-up cluster-down conformance clean
 
 help:   ## list what there is to make
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ image: bundle   ## the container image, into dist/pure-flex-image.tar
 
 chart: venv   ## the Helm chart against install.sh's renderer, by real helm
 	@$(BIN)/python -m pytest -q -o timeout=600 tests/charts
+
+alerts: venv   ## dashboard and alert rules against the metrics there are; the rules' tests by promtool
+	@sh tests/setup/alert-tools.sh
+	@$(BIN)/python -m pytest -q -n0 tests/alerts/test_alerts.py tests/alerts/promtool
 
 explorer: venv   ## the explorer's pages in Chromium over 2,000 claims, and the README's pictures of them
 	@sh tests/setup/browser-tools.sh $(BIN)/python

@@ -1,0 +1,40 @@
+"""Prometheus' own promtool on the rules, their tests, and the scrape configuration of docs/alerts.md."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+UNPACKED = CHECKOUT / ".cache/promtool/usr/bin/promtool"
+
+
+@pytest.fixture
+def promtool() -> str:
+    """tests/setup/alert-tools.sh has seen that there is one."""
+    return shutil.which("promtool") or str(UNPACKED)
+
+
+def run(*argv: object) -> str:
+    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_rules_can_be_loaded(promtool: str) -> None:
+    assert "rules found" in run(promtool, "check", "rules", CHECKOUT / "daemonset/optional/alerts.yaml")
+
+
+def test_each_alert_fires_when_it_should_and_not_before(promtool: str) -> None:
+    assert "SUCCESS" in run(promtool, "test", "rules", Path(__file__).with_name("rules_test.yaml"))
+
+
+def test_the_documented_scraping_is_a_configuration(promtool: str, tmp_path: Path) -> None:
+    text = (CHECKOUT / "docs/alerts.md").read_text()
+    block = re.search(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert block
+    (tmp_path / "prometheus.yml").write_text(block[1])
+    shutil.copy(CHECKOUT / "daemonset/optional/alerts.yaml", tmp_path)
+    run(promtool, "check", "config", tmp_path / "prometheus.yml")
