@@ -96,6 +96,8 @@ def _source(record: ClaimRecord) -> Source | None:
     """What is to be copied; LeftAlone when that is not ours to copy, for an empty volume would be the worst answer."""
     if record.source is None:
         return Source(snapshot=record.snapshot) if record.snapshot else None
+    if record.snapshot:
+        raise ConfigError(f"the claim asks for the data of {record.source[2]} and of {record.snapshot}: leave one out")
     group, kind, name, *elsewhere = record.source
     if (group, kind) == ("", "PersistentVolumeClaim") and elsewhere in ([], [record.namespace]):
         return Source(claim=name)

@@ -103,15 +103,16 @@ def claim_record(raw: Raw, provisioners: frozenset[str]) -> ClaimRecord | None:
         access_modes=tuple(map(intern, spec.get("accessModes") or ())),
         volume_mode=spec.get("volumeMode") or "",
         selector=spec.get("selector"),
-        source=_source(spec),
+        source=_source(spec, annotations),
         node=annotations.get(wellknown.SELECTED_NODE) or annotations.get(wellknown.SELECTED_NODE_ALPHA) or "",
         snapshot=annotations.get(wellknown.SNAPSHOT, ""))
 
 
-def _source(spec: Raw) -> tuple[str, ...] | None:
+def _source(spec: Raw, annotations: Mapping[str, str]) -> tuple[str, ...] | None:
     source = spec.get("dataSourceRef") or spec.get("dataSource")
     if not source:
-        return None
+        original = annotations.get(wellknown.CLONE_OF)
+        return ("", "PersistentVolumeClaim", original) if original else None
     words = (source.get("apiGroup") or "", source.get("kind") or "", source.get("name") or "")
     return (*words, source["namespace"]) if source.get("namespace") else words
 

@@ -10,6 +10,7 @@ CLASS_BETA = "volume.beta.kubernetes.io/storage-class"
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 SELECTED_NODE_ALPHA = "volume.alpha.kubernetes.io/selected-node"       # 1.11
 SNAPSHOT = "snapshot.beta.purestorage.com/name"                         # flex documentation of the published chart
+CLONE_OF = "purestorage.com/clone-of"        # a claim of the same namespace, where `dataSource` is dropped (before 1.16)
 
 # On a PV.
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"

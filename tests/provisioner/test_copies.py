@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from provisioner.objects import claim_record
+from provisioner.wellknown import CLONE_OF, SNAPSHOT
 from simulator.flasharray import FlashArray
 from simulator.flashblade import FlashBlade
 from tests.provisioner.cluster import CLAIMS, PVS, Cluster
@@ -75,6 +76,21 @@ def test_an_original_that_is_not_bound_yet_is_waited_for(cluster: Cluster) -> No
         cluster.event("ProvisioningFailed", "copy", "has no volume yet")
         cluster.api.patch(CLAIMS, "data", {"metadata": {"annotations": {"volume.kubernetes.io/selected-node": "n1"}}})
         cluster.bound("copy")
+
+
+def test_a_claim_from_a_claim_by_annotation(cluster: Cluster, fa1: FlashArray) -> None:
+    """Where the API server drops `dataSource`; the same rules, so the name is one of the own namespace."""
+    with cluster.provisioner():
+        cluster.claim()
+        cluster.bound()
+        cluster.claim("copy", size="15Gi", annotations={CLONE_OF: "data"})
+        cluster.bound("copy")
+        cluster.claim("none", annotations={CLONE_OF: "missing"})
+        cluster.event("ProvisioningFailed", "none", "claim missing, which is to be copied")
+        cluster.claim("both", annotations={CLONE_OF: "data", SNAPSHOT: f"{cluster.volume()}.nightly"})
+        cluster.event("ProvisioningFailed", "both", "leave one out")
+    copy = fa1.volume(cluster.volume("copy"))
+    assert (copy.source, copy.size) == (cluster.volume(), 15 * 2**30) and len(cluster.live()) == 2
 
 
 def test_a_claim_of_another_namespace_is_no_source(cluster: Cluster) -> None:
