@@ -50,8 +50,8 @@ class Cluster:
         self.work = WORK
         self.version = version
         kubernetes = components.kubernetes(version)
-        self.programs = components.binaries(kubernetes, components.ETCD)
         minor = components.numbers(kubernetes.version("k8s.io/kubernetes"))[1]
+        self.programs = components.binaries(kubernetes, components.ETCD, *components.runtime(minor))
         self.nodes = [nodes.Node(WORK, self.programs, place, minor) for place in PLACES]
         self.options: dict[str, list[str]] = {}
 

@@ -26,14 +26,19 @@ def start(work: Path, programs: Path, places: list[Place], options: dict[str, li
         "--listen-client-urls", "http://127.0.0.1:2379", "--advertise-client-urls", "http://127.0.0.1:2379",
         "--listen-peer-urls", "http://127.0.0.1:2380", *options.get("etcd", [])])
     _start_api(work, programs, options)
-    processes.start(work, "kube-controller-manager", [
-        *run, str(programs / "kube-controller-manager"), f"--kubeconfig={work}/controller-manager.kubeconfig",
-        f"--service-account-private-key-file={work}/accounts.key", f"--root-ca-file={work}/ca.pem",
-        "--use-service-account-credentials=true", "--leader-elect=false", "--bind-address=127.0.0.1",
-        f"--flex-volume-plugin-dir={work}/none", *options.get("kube-controller-manager", [])])
+    start_manager(work, programs, options.get("kube-controller-manager", []))
     processes.start(work, "kube-scheduler", [
         *run, str(programs / "kube-scheduler"), f"--kubeconfig={work}/scheduler.kubeconfig", "--leader-elect=false",
         "--bind-address=127.0.0.1", *options.get("kube-scheduler", [])])
+
+
+def start_manager(work: Path, programs: Path, flags: list[str]) -> None:
+    """Start the controller manager; `flags` are added to what it needs."""
+    processes.start(work, "kube-controller-manager", [
+        *inside(CONTROL), str(programs / "kube-controller-manager"), f"--kubeconfig={work}/controller-manager.kubeconfig",
+        f"--service-account-private-key-file={work}/accounts.key", f"--root-ca-file={work}/ca.pem",
+        "--use-service-account-credentials=true", "--leader-elect=false", "--bind-address=127.0.0.1",
+        f"--flex-volume-plugin-dir={work}/none", *flags])
 
 
 def restart_api(work: Path, programs: Path, options: dict[str, list[str]], meanwhile: Callable[[], None]) -> None:

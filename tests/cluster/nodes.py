@@ -45,6 +45,7 @@ mount --make-rprivate /
 mount -t tmpfs tmpfs /run
 mkdir -p /run/netns {home}/run
 mount --make-rshared /
+PATH={programs}:$PATH       # where there is a newer containerd than the machine's
 containerd --config {home}/containerd.toml > {home}/containerd.log 2>&1 &
 i=0
 until ctr -a {home}/run/containerd.sock version > /dev/null 2>&1; do
@@ -96,7 +97,8 @@ class Node:
         binds = "\n".join(f"mkdir -p {path}; mount --bind {self.folder(path)} {path}" for path in OWN_FOLDERS)
         environment = shlex.join(f"{name}={text}" for name, text in self.environment.items())
         script = FIRST_PROCESS.format(name=self.name, home=self.home, work=self.work, binds=binds,
-                                      address=self.place.address, kubelet=self.programs / "kubelet",
+                                      address=self.place.address, programs=self.programs,
+                                      kubelet=self.programs / "kubelet",
                                       services="\n".join(self.services), environment=environment)
         (self.home / "init.sh").write_text(script)
         (self.home / "up").unlink(missing_ok=True)
