@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def known_flags(argv: Sequence[str]) -> list[str]:
     """The command line without glog's flags of one dash ("-logtostderr=true", "-v=4"), which old manifests pass.
 
-    From -v=2 on, which is what such manifests mean by verbose, --debug is put in.
+    From -v=4 on, which is what such manifests mean by verbose, --debug is put in.
     """
     kept = []
     for argument in argv:

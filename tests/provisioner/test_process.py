@@ -1,6 +1,7 @@
 """The program itself, as the image starts it: command line, service account, signals, exit status (design 3.2)."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -60,6 +61,13 @@ def test_what_cannot_be_used_is_one_sentence_and_status_2(environment: dict[str,
         said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2 and sentence in said and "Traceback" not in said
     assert len(said.splitlines()) == 1
+
+
+def test_log_lines_are_json_objects_if_asked() -> None:
+    with program("--log-format", "json", KUBECONFIG="/nowhere/config") as process:
+        said, _ = process.communicate(timeout=PATIENCE)
+    told = json.loads(said)
+    assert told["level"] == "error" and "/nowhere/config" in told["message"]
 
 
 def test_help() -> None:
