@@ -21,6 +21,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.bench.budget import Budget, status
+
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 40
 FLAGS = ("-I", "-S", "-B", "-X", "utf8=1")
@@ -149,14 +151,15 @@ def fleet(place: Path, listener: socket.socket) -> str:
     return endpoint
 
 
-def main() -> int:
+def run() -> list[Budget]:
+    """Measure, print the table, and return what it comes to."""
     rows = measure()
     print(f"{'call ÷ bare interpreter':<36}{'ratio':>8}{'ms':>8}{'target':>8}{'worst':>8}")
     for row in rows:
         print(f"{row.name:<36}{row.ratio:>8.2f}{row.milliseconds:>8.1f}{row.target:>8.1f}{row.worst:>8.1f}"
               f"{'' if row.kept else '  over budget'}")
-    return 0 if all(row.kept for row in rows) else 1
+    return [Budget(row.name, row.ratio, "×", row.target, row.worst, row.kept) for row in rows]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status(run()))
