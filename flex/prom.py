@@ -1,7 +1,7 @@
 """What `flex doctor -o prom` prints: this node in Prometheus' text format, for node_exporter's textfile collector.
 
-Format: https://prometheus.io/docs/instrumenting/exposition_formats/, text version 0.0.4. No device is opened, and each part
-has its own limit: one that hangs (an array, multipathd, sysfs) is left out and said so by pure_flex_doctor_complete.
+Format: https://prometheus.io/docs/instrumenting/exposition_formats/, text version 0.0.4. No device is opened. The parts
+are looked up side by side: one that hangs (an array, multipathd, sysfs) is left out, which pure_flex_doctor_complete says.
 """
 
 from threading import Thread
@@ -9,6 +9,7 @@ from threading import Thread
 from arrays.errors import PureError
 from flex import counts, doctor, state
 from flex.node import multipath, scsi, sysfs
+from flex.wait import Deadline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,14 +21,15 @@ if TYPE_CHECKING:
 
     Samples = Sequence[tuple[Mapping[str, str], int]]
 
-PATIENCE = 30.0         # seconds a part may take; the arrays' own limits end sooner
+PATIENCE = 30.0         # seconds for the whole page; the arrays' own limits end sooner
 
 
 def page(node: "Node", patience: float = PATIENCE) -> str:
     """The whole text; it takes `patience` seconds at the most."""
     parts = [_Part(lambda: doctor.findings(node)), _Part(lambda: volume_paths(node.paths)),
              _Part(lambda: counts.read(node.paths))]
-    found, paths, counted = (part.result(patience) for part in parts)
+    deadline = Deadline(patience)
+    found, paths, counted = (part.result(deadline.left()) for part in parts)
     lines = _family("pure_flex_doctor_complete", "gauge", "1 when every part of this page was got in time.",
                     [({}, int(None not in (found, paths, counted)))])
     if found is not None:

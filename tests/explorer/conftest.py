@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -15,7 +16,11 @@ from tests.provisioner.cluster import Cluster
 from tests.provisioner.cluster import cluster as running
 from tests.provisioner.waiting import until
 
-READER = (rule("persistentvolumes persistentvolumeclaims pods events storageclasses", "get list watch"),)
+MANIFEST = Path(__file__).resolve().parents[2] / "daemonset/optional/pure-explorer.yaml"
+# The rights that the pod's account has, and no more.
+READER = tuple(rule(" ".join(one["resources"]), " ".join(one["verbs"]))
+               for document in yaml.safe_load_all(MANIFEST.read_text()) if document["kind"] == "ClusterRole"
+               for one in document["rules"])
 
 Look = Callable[..., TestResponse]
 
