@@ -159,7 +159,8 @@ check_server() {
 check_rights() {
     ! k auth can-i '*' '*' --all-namespaces >/dev/null 2>&1 || return 0
     missing=
-    for what in serviceaccounts secrets daemonsets deployments roles rolebindings; do
+    [ ! -e "$WORK/explorer.yaml" ] || more=services
+    for what in serviceaccounts secrets daemonsets deployments roles rolebindings ${more:-}; do
         kn auth can-i create "$what" >/dev/null 2>&1 || missing="$missing $what"
     done
     for what in clusterroles clusterrolebindings storageclasses; do

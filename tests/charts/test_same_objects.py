@@ -125,7 +125,7 @@ def test_both_refuse_the_same_values(template: Template, assignment: str) -> Non
 
 def test_helm_has_nothing_to_say_about_the_chart(helm: Path, tmp_path: Path) -> None:
     """helm lint, strictly; NOTES.txt renders with every value's default."""
-    (tmp_path / "values.yaml").write_text(yaml.safe_dump({"arrays": ARRAYS}))
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump({"arrays": ARRAYS, "explorer": {"enabled": True}}))
     done = subprocess.run([str(helm), "lint", "--strict", str(CHART), "-f", str(tmp_path / "values.yaml")],
                           capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -32,3 +32,13 @@ def test_one_that_does_not_get_ready_is_told(cluster: Cluster, install: Install,
     cluster.complaint = "claims: forbidden"
     done = install("-n", "storage", "-f", values(), "--set", "explorer.enabled=true", "--timeout", "0")
     assert done.status == 1 and "is not ready: 2026" in done.err and "claims: forbidden" in done.err
+
+
+def test_who_may_not_make_a_service_is_told_before_anything_is_changed(cluster: Cluster, install: Install,
+                                                                       values: Values) -> None:
+    """And only who asks for the explorer needs that right."""
+    cluster.forbidden = {"services"}
+    there = ("-n", "storage", "-f", values())
+    done = install(*there, "--set", "explorer.enabled=true")
+    assert done.status == 1 and "may not create: services" in done.err and not cluster.changes()
+    assert install(*there).status == 0

@@ -1,11 +1,13 @@
 """Prometheus' own promtool on the rules, their tests, and the scrape configuration of docs/alerts.md."""
 
+import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 UNPACKED = CHECKOUT / ".cache/promtool/usr/bin/promtool"
@@ -29,6 +31,15 @@ def test_the_rules_can_be_loaded(promtool: str) -> None:
 
 def test_each_alert_fires_when_it_should_and_not_before(promtool: str) -> None:
     assert "SUCCESS" in run(promtool, "test", "rules", Path(__file__).with_name("rules_test.yaml"))
+
+
+def test_the_dashboards_queries_can_be_read(promtool: str, tmp_path: Path) -> None:
+    """As recording rules, for promtool has no check of single queries."""
+    queries = [target["expr"] for panel in json.loads((CHECKOUT / "daemonset/optional/dashboard.json").read_text())["panels"]
+               for target in panel.get("targets", ())]
+    rules = [{"record": f"pure:panel{number}", "expr": query} for number, query in enumerate(queries)]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    assert f"{len(queries)} rules found" in run(promtool, "check", "rules", tmp_path / "rules.yaml")
 
 
 def test_the_documented_scraping_is_a_configuration(promtool: str, tmp_path: Path) -> None:
