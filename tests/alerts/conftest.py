@@ -3,7 +3,6 @@
 import json
 import re
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,25 +38,28 @@ def panels() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def metrics(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Names of all series that a provisioner, a daemon and `flex doctor -o prom` have to give."""
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a provisioner and a daemon answer to a scrape, and what `flex doctor -o prom` prints."""
     folder = tmp_path_factory.mktemp("metrics")
-    pages = [*_provisioner(folder), *_daemon(), prom.page(Node(Paths(str(folder)), Settings({}, str(folder))))]
-    return {name + part for page in pages for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", page, re.MULTILINE)
+    return {"provisioner": _provisioner(folder), "daemon": _scraped(health.serve(0, Status(), 30.0)),
+            "doctor": prom.page(Node(Paths(str(folder)), Settings({}, str(folder))))}
+
+
+@pytest.fixture(scope="session")
+def metrics(pages: dict[str, str]) -> set[str]:
+    """Names of all series in them."""
+    return {name + part for page in pages.values() for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", page, re.MULTILINE)
             for part in PARTS[kind]}
 
 
-def _provisioner(folder: Path) -> Iterator[str]:
+def _provisioner(folder: Path) -> str:
     with running(folder) as cluster:
         program = Program(cluster.settings())
         server = opened(0, program.pages(), program._metrics.page)
         assert server
-        yield _scraped(server)
+        page = _scraped(server)
         program.backends.stop()
-
-
-def _daemon() -> Iterator[str]:
-    yield _scraped(health.serve(0, Status(), 30.0))
+        return page
 
 
 def _scraped(server: ProbeServer) -> str:

@@ -19,8 +19,8 @@ def promtool() -> str:
     return shutil.which("promtool") or str(UNPACKED)
 
 
-def run(*argv: object) -> str:
-    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, check=False)
+def run(*argv: object, stdin: str = "") -> str:
+    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, check=False, input=stdin)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -31,6 +31,12 @@ def test_the_rules_can_be_loaded(promtool: str) -> None:
 
 def test_each_alert_fires_when_it_should_and_not_before(promtool: str) -> None:
     assert "SUCCESS" in run(promtool, "test", "rules", Path(__file__).with_name("rules_test.yaml"))
+
+
+def test_what_is_scraped_has_no_fault(promtool: str, pages: dict[str, str]) -> None:
+    """Format, and names as Prometheus wants them."""
+    for page in pages.values():
+        assert run(promtool, "check", "metrics", stdin=page) == ""
 
 
 def test_the_dashboards_queries_can_be_read(promtool: str, tmp_path: Path) -> None:
