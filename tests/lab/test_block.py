@@ -1,8 +1,10 @@
 """FlashArray volumes on one node: mounts, repeats, file systems, and what must be left when all is released."""
 
+import time
+
 import pytest
 
-from tests.lab.arrays import FlashArray, GiB
+from tests.lab.arrays import FlashArray, GiB, Volume
 from tests.lab.node import KUBELET_PATIENCE, Node, eventually
 
 SUCCESS = "Success"
@@ -118,6 +120,42 @@ def test_a_volume_that_cannot_be_read_is_never_formatted(node1: Node, array: Fla
     assert node1.unmount("pod", volume.pv).status == SUCCESS
 
 
+def test_discarded_blocks_are_given_back(node1: Node, array: FlashArray):
+    """Mount option discard: what a pod deletes takes no more room on the array."""
+    volume = array.new_volume()
+    assert node1.mount("pod", volume.pv, volume.options(mountOptions="discard")).status == SUCCESS
+    file = f"{node1.directory('pod', volume.pv)}/data"
+    node1.sh(f"dd if=/dev/urandom of='{file}' bs=1M count=16 conv=fsync 2>/dev/null")
+    held = allocated(array, volume)
+    assert held > 16 << 20
+    node1.sh(f"rm '{file}'; sync")
+    deadline = time.monotonic() + 20
+    while (left := allocated(array, volume)) > held - (12 << 20) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert left <= held - (12 << 20), (held, left)
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
+
+
+def test_a_map_that_is_open_for_a_moment_longer(node1: Node, array: FlashArray):
+    """As udev does after a device's last use (fact 10): the unmount waits for it and leaves nothing."""
+    volume = array.new_volume()
+    assert node1.mount("pod", volume.pv, volume.options()).status == SUCCESS
+    node1.guest.start_command("sh", "-c", f"exec 3< /dev/mapper/{volume.wwid}; sleep 4")
+    node1.sh(f"until [ $(dmsetup info -c --noheadings -o open {volume.wwid}) = 2 ]; do sleep 0.1; done")
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
+    assert node1.view()["maps"] == [] and volume.connections == {}
+
+
+def test_the_group_of_a_pod_is_left_to_kubelet(node1: Node, array: FlashArray):
+    """init says so; a mount with kubelet's fsGroup among its options changes neither owner nor mode."""
+    assert node1.flex("init").whole["capabilities"]["fsGroup"] is True
+    volume = array.new_volume()
+    options = {**volume.options(), "kubernetes.io/fsGroup": "2000", "kubernetes.io/mounterArgs.FsGroup": "2000"}
+    assert node1.mount("pod", volume.pv, options).status == SUCCESS
+    assert node1.sh(f"stat -c %u:%g:%a '{node1.directory('pod', volume.pv)}'").strip() == "0:0:755"
+    assert node1.unmount("pod", volume.pv).status == SUCCESS
+
+
 def test_unmount_of_what_was_never_mounted_is_done(node1: Node):
     """kubelet asks for a directory that nobody knows: Success."""
     assert node1.unmount("pod", "pvc-never").status == SUCCESS
@@ -135,3 +173,8 @@ def test_no_process_more_than_needed(node1: Node, array: FlashArray):
     assert len(again) <= 2, again
     assert not any(directory in mount["directory"] for mount in node1.view()["mounts"])
     assert node1.unmount("pod", warm.pv).status == SUCCESS
+
+
+def allocated(array: FlashArray, volume: Volume) -> int:
+    """Bytes that the array keeps for a volume."""
+    return int(array.arrays.guest.sh(f"sync {volume.file}; stat -c %b {volume.file}").out) * 512

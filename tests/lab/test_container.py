@@ -23,6 +23,7 @@ mknod {ROOT}/dev/null c 1 3; mknod {ROOT}/dev/urandom c 1 9; mknod {ROOT}/dev/ra
 mount --bind {BUNDLED} {ROOT}{BUNDLED}
 mount --rbind /var/lib/kubelet {ROOT}/var/lib/kubelet
 touch {ROOT}/run/.containerenv
+cp -a /etc/pure {ROOT}/etc/
 exec chroot {ROOT} /bin/busybox sleep 900
 """
 
@@ -49,7 +50,8 @@ def contained(bundled: Node, request: pytest.FixtureRequest) -> Iterator[Node]:
     bundled.before = ("nsenter", f"--target={first}", "--mount", "--root", *([] if sees_host else ["--pid"]), "--")
     yield bundled
     bundled.before = ()
-    bundled.sh(f"kill {pid} {first}; while [ -e /proc/{first} ]; do sleep 0.1; done; rm -r --one-file-system {ROOT}",
+    # By SIGKILL: the first process of a PID namespace does not hear SIGTERM, nor does the `unshare` that waits for it.
+    bundled.sh(f"kill -KILL {first}; while [ -e /proc/{first} ]; do sleep 0.1; done; rm -r --one-file-system {ROOT}",
                allow=None)
 
 

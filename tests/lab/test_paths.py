@@ -76,7 +76,7 @@ def test_a_login_under_way_is_no_session(fresh: Node, array: FlashArray):
     assert answer.status == SUCCESS and answer.seconds < KUBELET_PATIENCE / 2, answer
     assert portals(fresh) == {PORTALS[0]}
     assert fresh.unmount("pod", volume.pv).status == SUCCESS
-    fresh.sh(f"pkill -f '[i]scsiadm -m node -T {array.iqn}'; true")
+    fresh.sh(f"pkill -f '[i]scsiadm -m node -T {array.iqn}' || true")
 
 
 def test_node_records(fresh: Node, array: FlashArray, arrays: Arrays):
@@ -91,6 +91,22 @@ def test_node_records(fresh: Node, array: FlashArray, arrays: Arrays):
     assert fresh.unmount("pod", volume.pv).status == SUCCESS
     assert portals(fresh) == set(PORTALS)    # sessions stay after the last unmount
     assert fresh.sh(show.format(arrays.foreign.iqn, OTHERS_PORTALS[0])) == before
+
+
+def test_a_discovery_by_somebody_else_is_put_right(fresh: Node, array: FlashArray):
+    """It resets our records to iscsid.conf's defaults (fact 3): the next login scans by hand all the same."""
+    show = f"iscsiadm -m node -T {array.iqn} -p {PORTALS[0]}"
+    volume, other = array.new_volume(), array.new_volume()
+    assert fresh.mount("pod", volume.pv, volume.options()).status == SUCCESS
+    assert fresh.unmount("pod", volume.pv).status == SUCCESS
+    fresh.sh(f"iscsiadm -m discovery -t sendtargets -p {PORTALS[0]}; iscsiadm -m node -T {array.iqn} --logout")
+    assert "node.session.scan = auto" in fresh.sh(show)
+    other.connect("node1")                   # what an automatic scan would bring to this node
+    assert fresh.mount("pod", volume.pv, volume.options()).status == SUCCESS
+    assert "node.session.scan = manual" in fresh.sh(show)
+    assert {path["wwid"] for path in fresh.view(paths=2)["paths"]} == {f"naa.{volume.wwid[1:]}"}
+    other.disconnect("node1")
+    assert fresh.unmount("pod", volume.pv).status == SUCCESS
 
 
 def test_all_portals_dead(fresh: Node, array: FlashArray):
