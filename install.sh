@@ -361,12 +361,22 @@ tell_nodes() {    # readiness says that `flex init` answered on the node
         if [ "$ready" = True ]; then
             say "  ${node:-?}: ready"
         else
-            say "  ${node:-not scheduled}: NOT ready: $(why_not "$pod" "$phase" "$reason" "$message")"
+            say "  ${node:-not scheduled}: NOT ready: $(why_not "$pod" "$phase" "$reason" "$message" "$node")"
         fi
     done <"$WORK/pods"
+    for node in $(k get nodes -o 'jsonpath={.items[*].metadata.name}'); do
+        cut -d '|' -f 1 "$WORK/pods" | grep -qxF "$node" ||
+            warn "node $node is passed over by nodeSelector, affinity or tolerations: pods there get no volumes"
+    done
 }
 
-why_not() {    # $1: pod, $2: phase, $3: reason, $4: message
+why_not() {    # $1: pod, $2: phase, $3: reason, $4: message, $5: node
+    if [ -n "$5" ]; then
+        case $(k get node "$5" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null </dev/null) in
+            '' | True) ;;
+            *) printf 'the node itself is not Ready'; return ;;
+        esac
+    fi
     if [ -n "$3" ]; then printf '%s %s' "$3" "$4"; return; fi
     said=$(kn logs "$1" --tail=50 2>/dev/null </dev/null | grep ERROR | tail -n 1) || said=
     printf '%s' "${said:-pod $1 is $2; see $KUBECTL -n $NAMESPACE describe pod $1}"

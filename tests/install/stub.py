@@ -59,6 +59,7 @@ class Cluster:
         self.forbidden: set[str] = set()                        # what `auth can-i create` denies
         self.plugin_dirs: dict[str, str] = {}                   # node -> volumePluginDir in its configz
         self.sick: dict[str, Raw] = {}                          # node -> containerStatuses[0].state of its daemon
+        self.passed_over: set[str] = set()                      # nodes that DaemonSets leave out
         self.logs: dict[str, str] = {}                          # node -> what its daemon logs
         self.complaint = ""                                     # what keeps Deployments from being ready
         self.lingering = 0                                      # looks during which its pod still ends
@@ -214,7 +215,7 @@ class Cluster:
     def _status(self, one: Raw, before: Raw) -> Raw:
         generation = before.get("metadata", {}).get("generation", 0) + (before.get("spec") != one["spec"])
         metadata = {**one["metadata"], "generation": generation}
-        nodes = [name for kind, _, name in self.objects if kind == "Node"]
+        nodes = self._served()
         ready = len(nodes) - len(self.sick)
         status = {"observedGeneration": generation, "desiredNumberScheduled": len(nodes),
                   "updatedNumberScheduled": len(nodes), "numberReady": ready}
@@ -222,9 +223,12 @@ class Cluster:
             status = {"observedGeneration": generation, "updatedReplicas": 1, "availableReplicas": int(not self.complaint)}
         return {"metadata": metadata, "status": status}
 
+    def _served(self) -> list[str]:
+        return [name for kind, _, name in self.objects if kind == "Node" and name not in self.passed_over]
+
     def _run_daemon(self, one: Raw) -> None:
         space = one["metadata"]["namespace"]
-        for node in [name for kind, _, name in self.objects if kind == "Node"]:
+        for node in self._served():
             state = self.sick.get(node)
             self.put({"kind": "Pod",
                       "metadata": {"name": f"pure-flex-{node}", "namespace": space, "labels": {"app": "pure-flex"}},

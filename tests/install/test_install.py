@@ -176,6 +176,22 @@ def test_a_node_without_driver_is_named_with_its_reason(cluster: Cluster, instal
     assert "node2: NOT ready: ERROR cannot write /kubelet-plugins" in done.out
 
 
+def test_a_node_that_is_away_is_told_from_one_that_refuses(cluster: Cluster, install: Install, values: Values) -> None:
+    """Its kubelet is down, so what its pod said last is old news."""
+    cluster.put({"kind": "Node", "metadata": {"name": "node2"},
+                 "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}})
+    cluster.sick["node2"] = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
+    done = install("-n", "storage", "-f", values(), "--yes", "--timeout", "0")
+    assert done.status == 1 and "node2: NOT ready: the node itself is not Ready" in done.out
+
+
+def test_a_node_that_is_passed_over_is_named(cluster: Cluster, install: Install, values: Values) -> None:
+    """A pod that lands there would wait for its volume for ever."""
+    cluster.passed_over = {"node2"}
+    done = install("-n", "storage", "-f", values(nodeSelector={"storage": "yes"}), "--yes")
+    assert done.status == 0 and "node node2 is passed over by nodeSelector" in done.err and "node2: ready" not in done.out
+
+
 def test_a_provisioner_that_cannot_work_is_told_with_its_reason(cluster: Cluster, install: Install,
                                                                 values: Values) -> None:
     """Its readiness says whether it could serve a claim; its own last complaint is printed."""
