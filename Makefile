@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench bundle image chart alerts explorer lab lab-bench lab-cluster cluster cluster-up cluster-down conformance clean
+.PHONY: help venv demo test lint bench bundle bundle-arm image chart alerts explorer lab lab-bench lab-cluster cluster cluster-up cluster-down conformance clean
 
 help:   ## list what there is to make
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,11 @@ bundle: venv   ## the driver for nodes, into dist/, and its tests in bare roots,
 	@sh tests/setup/build-tools.sh
 	@$(BIN)/python -m daemonset.bundle
 	@$(BIN)/python -m pytest -q tests/bundle
+
+bundle-arm: venv   ## the driver for arm64 nodes, into dist/, built and tested on an emulated Debian
+	@sh tests/setup/build-tools.sh
+	@sh tests/setup/arm64-tools.sh
+	@$(BIN)/python -m pytest -q -n0 tests/arm64
 
 image: bundle   ## the container image, into dist/pure-flex-image.tar
 	@$(BIN)/python -m daemonset.image

@@ -28,10 +28,13 @@ def runtime(bundle: Path) -> Path:
 
 
 class Root:
-    """A root file system with the driver in kubelet's plugin directory and /proc and /dev, and little or nothing else."""
+    """A root file system with the driver in kubelet's plugin directory and /proc and /dev, and little or nothing else.
 
-    def __init__(self, path: Path, bundle: Path) -> None:
-        self.path = path
+    `runner` is what runs programs of another processor (tests/arm64).
+    """
+
+    def __init__(self, path: Path, bundle: Path, runner: tuple[str, ...] = ()) -> None:
+        self.path, self.runner = path, runner
         shutil.copytree(bundle, path / PLUGIN)
         for name in ("proc", "dev", "tmp", "etc", "run", "var/lib", "var/log", "root"):
             (path / name).mkdir(parents=True, exist_ok=True)
@@ -46,7 +49,7 @@ class Root:
              closed: tuple[int, ...] = (), before_exec: Callable[[], None] | None = None,
              status: tuple[int, ...] = (0,)) -> tuple[dict[str, object], str]:
         """Run the driver in this root; its JSON and what it said on stderr. `prepare`: shell lines run before, outside."""
-        command = ["/usr/sbin/chroot", str(self.path), f"/{PLUGIN}/flex", *argv]
+        command = [*self.runner, "/usr/sbin/chroot", str(self.path), f"/{PLUGIN}/flex", *argv]
         if prepare:
             command = ["/usr/bin/unshare", "--mount", "sh", "-ec", f'{prepare}\nexec "$@"', "sh", *command]
 

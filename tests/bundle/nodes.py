@@ -30,17 +30,23 @@ def older_debian() -> tuple[str, Path]:
     raise AssertionError(f"{MIRROR} has none of {', '.join(RELEASES)}")
 
 
+def apt_of(folder: Path, release: str, *more: str) -> tuple[str, ...]:
+    """Options that make apt look at another release, with everything it keeps in `folder`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("etc/preferences.d", "state/lists/partial", "cache/archives/partial", "debs"):
+        (folder / name).mkdir(parents=True)
+    (folder / "status").touch()
+    (folder / "etc/sources.list").write_text(
+        f"deb [check-valid-until=no signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {MIRROR} {release} main\n")
+    return ("-qq", "-o", f"Dir::Etc={folder}/etc", "-o", f"Dir::State={folder}/state", "-o",
+            f"Dir::State::status={folder}/status", "-o", f"Dir::Cache={folder}/cache", "-o", "Acquire::Languages=none",
+            "-o", "APT::Sandbox::User=root", *more)
+
+
 def _fetch(release: str, root: Path) -> bool:
     """Unpack PACKAGES of a release below `root`; False when the mirror has it no more. apt gets folders of its own."""
     apt = CACHE / f"apt-{release}"
-    shutil.rmtree(apt, ignore_errors=True)
-    for name in ("etc", "state/lists/partial", "cache/archives/partial", "debs"):
-        (apt / name).mkdir(parents=True)
-    (apt / "status").touch()
-    (apt / "etc/sources.list").write_text(
-        f"deb [check-valid-until=no signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {MIRROR} {release} main\n")
-    options = ("-qq", "-o", f"Dir::Etc={apt}/etc", "-o", f"Dir::State={apt}/state", "-o", f"Dir::State::status={apt}/status",
-               "-o", f"Dir::Cache={apt}/cache", "-o", "Acquire::Languages=none", "-o", "APT::Sandbox::User=root")
+    options = apt_of(apt, release)
     try:
         subprocess.run(["apt-get", *options, "update", "--error-on=any"], check=True, capture_output=True, timeout=300)
         known = subprocess.run(["apt-cache", *options, "pkgnames"], check=True, capture_output=True, text=True).stdout
