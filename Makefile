@@ -21,7 +21,7 @@ demo: venv   ## claim to data on the simulator: two nodes, a moved pod, a dead n
 test: venv   ## unit and contract tests, with coverage
 	@sh tests/setup/host-tools.sh
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m coverage run -m pytest -q -n 4 tests
+	@$(BIN)/python -m coverage run -m pytest -q -n 4 --dist worksteal tests
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report --skip-covered
 
@@ -40,7 +40,7 @@ bundle: venv   ## the driver for nodes, into dist/, and its tests in bare roots,
 bundle-arm: venv   ## the driver for arm64 nodes, into dist/, built and tested on an emulated Debian
 	@sh tests/setup/build-tools.sh
 	@sh tests/setup/arm64-tools.sh
-	@$(BIN)/python -m pytest -q -n0 tests/arm64
+	@$(BIN)/python -m pytest -q -n0 -o timeout=900 tests/arm64
 
 image: bundle   ## the container image, into dist/pure-flex-image.tar
 	@$(BIN)/python -m daemonset.image

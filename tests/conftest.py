@@ -14,6 +14,13 @@ MEMORY, ROOM = "/dev/shm", 2 << 30
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):                  # one of several processes of one run
+        # Coverage is measured in this process and not in those it starts: that took a quarter of the time and added nothing.
+        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    _work_in_memory()
+
+
+def _work_in_memory() -> None:
     """Temporary files in memory where it has room: the driver syncs what it writes, and a disk shared with others takes
     half of the suite's time for that. TMPDIR decides if it is set."""
     if "TMPDIR" not in os.environ and os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > ROOM:

@@ -153,12 +153,14 @@ class Server:
         self._address = address
         self._serve = serve
         self._listener: socket.socket | None = None
+        self._accepting: threading.Thread | None = None
 
     def start(self) -> None:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(self._address)
         self._listener.listen(128)
-        threading.Thread(target=self._accept, args=(self._listener,), name="tools", daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, args=(self._listener,), name="tools", daemon=True)
+        self._accepting.start()
 
     def stop(self) -> None:
         if self._listener:
@@ -166,6 +168,8 @@ class Server:
                 self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             self._listener = None
+            if self._accepting is not None:
+                self._accepting.join(5.0)       # the name is free again only when accept() has returned
 
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):              # closed: the node was switched off

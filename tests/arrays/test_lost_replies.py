@@ -87,6 +87,12 @@ def _taken(pretend: PretendBlade) -> None:
     pretend.state.take(["v"], "daily")
 
 
+def _taken_and_destroyed(pretend: PretendBlade) -> None:
+    _taken(pretend)
+    snapshot, = pretend.state.snapshots()
+    pretend.state.set_snapshot_destroyed(snapshot, True)
+
+
 BLADE_CHANGES: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., bool], Callable[..., bool]]] = {
     "create_file_system": (lambda p: None, lambda b: b.create_file_system("v", GiB, rules=RULES),
                            lambda r: r.size == GiB and r.rules == RULES, lambda p: [*p.file_systems] == ["v"]),
@@ -104,6 +110,8 @@ BLADE_CHANGES: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[
                  lambda p: [found.name for found in p.state.snapshots()] == ["v.daily"]),
     "destroy_snapshot": (_taken, lambda b: b.destroy_snapshot("v.daily"), lambda r: r is None,
                          lambda p: [found.destroyed for found in p.state.snapshots()] == [True]),
+    "recover_snapshot": (_taken_and_destroyed, lambda b: b.recover_snapshot("v.daily"), lambda r: r is None,
+                         lambda p: [found.destroyed for found in p.state.snapshots()] == [False]),
     "copy_snapshot": (_taken, lambda b: b.copy_snapshot("v.daily", "w", 2 * GiB, rules=RULES),
                       lambda r: (r.source, r.size, r.rules, r.nfs_enabled) == ("v", 2 * GiB, RULES, True),
                       lambda p: sorted(p.file_systems) == ["v", "w"]),
@@ -156,10 +164,10 @@ def test_the_second_step_of_a_recovery_may_be_lost_too(pretend_blade: PretendBla
 
 def test_no_change_was_forgotten() -> None:
     """A new method that changes something belongs into the tables above."""
-    looking = {"activity", "close", "connections", "count", "export", "file_system", "file_systems", "find_file_system",
-               "find_host", "find_volume", "host_connections", "hosts", "identity", "pods", "ports", "snapshots",
-               "space", "space_of", "volume", "volume_activity", "volume_count", "volume_hosts", "volume_snapshots",
-               "volume_space", "volumes", "volumes_activity", "name", "who", "KIND"}
+    looking = {"activity", "all_snapshots", "close", "connections", "count", "export", "file_system", "file_systems",
+               "find_file_system", "find_host", "find_volume", "host_connections", "hosts", "identity", "pods", "ports",
+               "snapshots", "space", "space_of", "volume", "volume_activity", "volume_count", "volume_hosts",
+               "volume_snapshots", "volume_space", "volumes", "volumes_activity", "name", "who", "KIND"}
     for client, changes in ((FlashArray, ARRAY_CHANGES), (FlashBlade, BLADE_CHANGES)):
         methods = {name for name in dir(client) if not name.startswith("_")} - looking
         assert methods == {name for name in methods if any(name in change for change in changes)}
