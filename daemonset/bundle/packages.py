@@ -3,6 +3,7 @@
 Speaks to `pip download`. A wheel is a zip and a source archive a tar, so nothing of them has to be executed to be shipped.
 """
 
+import platform
 import subprocess
 import sys
 import tarfile
@@ -11,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PURE = ("--platform", "any", "--implementation", "py", "--abi", "none")
-COMPILED = ("--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_17_x86_64",
-            "--platform", "manylinux_2_28_x86_64", "--platform", "any",
+MACHINE = platform.machine()
+COMPILED = ("--platform", f"manylinux2014_{MACHINE}", "--platform", f"manylinux_2_17_{MACHINE}",
+            "--platform", f"manylinux_2_28_{MACHINE}", "--platform", "any",
             "--implementation", "cp", "--abi", "cp311", "--abi", "abi3", "--abi", "none")
 SOURCE_ONLY = ("purestorage",)      # published as source archives only
 

@@ -22,6 +22,7 @@ from tests.provisioner.cluster import cluster as running
 from tests.provisioner.waiting import until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(300)       # the image is built in the first test, and once more in the last
 Inside = Callable[..., list[str]]
 
 
