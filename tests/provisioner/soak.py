@@ -28,7 +28,9 @@ MOST = 50                       # claims at a time
 OPERATIONS = 60                 # in a round
 CALM = 60.0                     # seconds in which everything has to be right once the faults ended
 GROWTH = 8.0                    # MB by which memory may differ between the first and the last rounds of one process
-SETTINGS = {"array_timeout": 0.5, "leader_election": True, "lease": 1.2, "renew": 0.9, "renew_every": 0.1,
+# Who loses the lead ends, and what it had begun for a claim that goes meanwhile is the sweep's: on a machine full of other
+# work that must not happen.
+SETTINGS = {"array_timeout": 0.5, "leader_election": True, "lease": 5.0, "renew": 4.0, "renew_every": 0.2,
             "sweep_every": 2.0, "sweep_grace": 60.0, "retry_longest": 0.3}
 
 
@@ -161,10 +163,10 @@ class Soak:
         self.cluster.api.faults.clear()
         self.give_up()
         try:
-            until(self.settled, "one volume and one PV for each claim", CALM)
+            until(lambda: self.settled() or not self.process.is_alive(), "one volume and one PV for each claim", CALM)
         except AssertionError as error:
             raise AssertionError(f"{error}: {self.differences()}") from None
-        assert self.process.is_alive(), "the provisioner ended by itself"
+        assert self.process.is_alive(), f"the provisioner ended by itself: {self.differences()}"
 
     def give_up(self) -> None:
         """Copies of claims that went before they were copied will never be made: their users delete them."""
