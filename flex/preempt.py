@@ -10,7 +10,7 @@ to ten times as long, while the array's monitor shows I/O on the volume, for the
 import time
 from collections.abc import Sequence
 
-from flex import counts, log, state
+from flex import log, state
 from flex.node.command import step
 from flex.trouble import HeldElsewhere
 
@@ -43,6 +43,7 @@ def free(node: "Node", array: "FlashArray", volume: str, host: str, deadline: "D
             log.info(f"waiting: {wait.words(others)}")
         if wait.verdict() == TAKE:
             if _take(array, volume, others, is_shared(connections, host), wait.waited):
+                from flex import counts         # a call-out that takes nothing does without
                 counts.add(node.paths, counts.PREEMPTED)
             wait.forget()
             return array.connections(volume)
