@@ -40,13 +40,15 @@ POINTS = {
     24: "crashes::test_c1_killed_before_the_array_was_called crashes::test_c2_killed_while_waiting_for_the_answer "
         "crashes::test_c3_killed_between_volume_and_pv crashes::test_c4_killed_before_the_answer",
     25: "observation::test_c5_a_volume_left_by_a_crash_is_reported",
-    26: "crashes::test_c6_the_claim_vanishes_while_its_volume_is_made",
+    26: "crashes::test_c6_the_claim_vanishes_while_its_volume_is_made "
+        "copy_crashes::test_c6_the_claim_goes_while_a_write_of_its_copy_is_unknown",
     27: "crashes::test_c4_the_api_stored_the_pv_and_did_not_say_so "
         "races::test_r2_a_pv_of_that_name_that_is_somebody_elses_is_left "
         "races::test_r2_a_pv_of_that_name_that_is_being_deleted_is_waited_for",
     28: "crashes::test_a_destroyed_namesake_is_recovered",
     29: "races::test_r5_a_retry_asks_where_the_volume_may_be races::test_r5_an_array_that_may_have_it_is_waited_for",
-    30: "crashes::test_c8_killed_between_copy_and_limits crashes::test_c9_killed_while_a_file_system_is_made",
+    30: "crashes::test_c8_killed_between_copy_and_limits crashes::test_c9_killed_while_a_file_system_is_made "
+        "copy_crashes::test_c8_killed_at_each_boundary_of_a_copy",
     31: "races::test_r2_a_stale_claim_that_was_bound_and_deleted_leaves_nothing",
     32: "races::test_r3_a_claim_of_the_same_name_is_another_claim",
     33: "deletion::test_what_a_pv_needs",
@@ -65,7 +67,8 @@ POINTS = {
     46: "growth::test_the_node_was_first growth::test_a_failure_is_told_and_repeated",
     47: "leader::test_c13_of_two_replicas_one_acts_and_the_other_takes_over leader::test_the_lead_is_given_up_at_the_end",
     48: "leader::test_a_leader_cut_off_stops_and_exits "
-        "leader::test_a_lead_that_cannot_be_renewed_ends_before_another_may_begin",
+        "leader::test_a_lead_that_cannot_be_renewed_ends_before_another_may_begin "
+        "backend::test_nothing_is_changed_without_the_lead",
     49: "leader::test_the_first_leads_and_says_so_in_both_locks "
         "leader::test_with_the_published_charts_role_the_endpoints_lock_is_enough",
     50: "load::test_a_burst_is_served_by_the_same_threads_and_the_lead_is_kept",
