@@ -111,11 +111,23 @@ def _create(kube: Any, made: list[Any], namespace: str) -> None:
         try:
             kube.create(path, one)
         except Conflict as error:
-            live = kube.get(f"{path}/{one['metadata']['name']}")["spec"]
-            mine = one["spec"]
-            if (live.get("volumeName"), live.get("flexVolume")) != (mine.get("volumeName"), mine.get("flexVolume")):
-                raise ConfigError(f"{one['kind']} {one['metadata']['name']} is there already and is another: "
-                                  f"{error}") from None
+            _refuse_another(kube, f"{path}/{one['metadata']['name']}", one, error)
+
+
+def _refuse_another(kube: Any, path: str, one: Any, error: Exception) -> None:
+    """Unless what has the name is the one that was to be made, and stays."""
+    from arrays.errors import Busy
+    from provisioner.apierrors import NotThere
+    name = f"{one['kind']} {one['metadata']['name']}"
+    try:
+        live = kube.get(path)
+    except NotThere:
+        live = {"metadata": {"deletionTimestamp": "now"}}
+    if live["metadata"].get("deletionTimestamp"):
+        raise Busy(name, "somebody deleted one of that name, which is on its way out: run the same command again")
+    mine = one["spec"]
+    if (live["spec"].get("volumeName"), live["spec"].get("flexVolume")) != (mine.get("volumeName"), mine.get("flexVolume")):
+        raise ConfigError(f"{name} is there already and is another: {error}") from None
 
 
 def _world() -> tuple[Any, Any, str]:

@@ -48,6 +48,16 @@ def test_a_volume_is_imported_as_it_is(run: Run, cluster: Cluster, fa1: FlashArr
     assert status == 2 and "is there already and is another" in err
 
 
+def test_what_is_on_its_way_out_is_not_taken_as_made(run: Run, cluster: Cluster, fa1: FlashArray) -> None:
+    """The PV of an earlier import that somebody deleted, and that something still holds."""
+    fa1.add_volume("Old_Data", 20 * GiB)
+    assert run("import", "Old_Data", "--claim", "data", "--create")[0] == 0
+    cluster.api.patch(PVS, "pure-import-old-data", {"metadata": {"finalizers": ["example.com/slow"]}})
+    cluster.api.delete(PVS, "pure-import-old-data")
+    status, _, err = run("import", "Old_Data", "--claim", "data", "--create")
+    assert status != 0 and "on its way out: run the same command again" in err
+
+
 def test_a_file_system_is_imported_with_its_export(run: Run, cluster: Cluster, fb1: FlashBlade) -> None:
     fb1.add_file_system("shared", 5 * GiB)
     status, out, _ = run("import", "shared", "--claim", "data", "--backend", "file", "--mode", "ReadWriteMany")
