@@ -14,6 +14,7 @@ import click
 
 from tests.cluster import components, manifests
 from tests.cluster.installed import installed
+from tests.cluster.product import NAMESPACE
 from tests.cluster.world import World
 from tests.conformance import definition, images, outcome, suite
 
@@ -38,8 +39,9 @@ def main(kinds: tuple[str, ...], serial: bool, only: str, procs: int) -> None:
         for kind in kinds or KINDS:
             began = time.monotonic()
             folder = RESULTS / (f"{kind}-serial" if serial else kind)
-            report = suite.run(world, programs, folder, definition.write(folder, kind), serial=serial, only=only,
-                               procs=1 if serial else procs)
+            _set(world, definition.SETTINGS.get(kind, {}))
+            report = suite.run(world, programs, folder, definition.write(folder, kind), serial=serial,
+                               only=definition.FOCUS.get(kind, "") + only, procs=1 if serial else procs)
             specs = outcome.read(report)
             click.echo(outcome.table(kind, specs, time.monotonic() - began))
             failed += sum(spec.state == "failed" for spec in specs)
@@ -58,10 +60,18 @@ def _label(world: World) -> None:
 
 def _try(world: World) -> None:
     """One claim of each kind is bound: where none is, each spec of the suite would wait five minutes to say so."""
-    for kind in KINDS:
+    for kind in ("block", "file"):
         world.apply(manifests.claim(f"trial-{kind}", "default", storage_class=f"pure-{kind}"))
         world.bound(f"trial-{kind}", "default")
         world.delete("pvc", f"trial-{kind}", "default")
+
+
+def _set(world: World, settings: dict[str, str]) -> None:
+    """Give the provisioner these settings, and none of another definition's."""
+    every = {name for each in definition.SETTINGS.values() for name in each}
+    world.cluster.kubectl("-n", NAMESPACE, "set", "env", "deployment/pure-provisioner",
+                          *[f"{name}={settings[name]}" if name in settings else f"{name}-" for name in sorted(every)])
+    world.product.wait()
 
 
 if __name__ == "__main__":

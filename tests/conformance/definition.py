@@ -1,4 +1,6 @@
-"""What we claim to the suite: one driver definition and StorageClass for block, one for file. What is claimed is tested.
+"""What we claim to the suite: a driver definition and a StorageClass for each kind. What is claimed is tested.
+
+Topology is claimed apart: each node here is a rack of its own, so that whatever claims it has no specs on two nodes.
 
 Fields: k8s.io/kubernetes test/e2e/storage/external/external.go and framework/testdriver.go.
 """
@@ -19,20 +21,30 @@ DRIVERS: dict[str, dict[str, Any]] = {
     "block": {
         "SupportedFsType": {"": {}, "xfs": {}, "ext4": {}, "ext3": {}},
         "RequiredAccessModes": ["ReadWriteOnce"],
+        "Capabilities": dict.fromkeys((*_EVERYWHERE, "pvcDataSource"), True), **_SCALE},
+    "topology": {
+        "SupportedFsType": {"": {}},
+        "RequiredAccessModes": ["ReadWriteOnce"],
         "TopologyKeys": [TOPOLOGY], "NumAllowedTopologies": 1,
-        "Capabilities": dict.fromkeys((*_EVERYWHERE, "pvcDataSource", "topology"), True), **_SCALE},
+        "Capabilities": dict.fromkeys(("persistence", "topology"), True)},
     "file": {
         "SupportedFsType": {"": {}},
         "RequiredAccessModes": ["ReadWriteMany"],
         "Capabilities": dict.fromkeys((*_EVERYWHERE, "RWX", "capReadOnlyMany"), True), **_SCALE},
 }
 
+# The specs a definition is for, where those are not all.
+FOCUS = {"topology": r"\] topology.*"}
+# What the provisioner is told for them: PVs have the rack of their array.
+SETTINGS = {"topology": {"PURE_PV_NODE_AFFINITY": f"{TOPOLOGY}={TOPOLOGY}"}}
+
 
 def write(folder: Path, kind: str) -> Path:
     """driver.yaml and the class it names, in a folder of their own; the path of the first. JSON is YAML."""
     folder.mkdir(parents=True, exist_ok=True)
     storage_class = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": f"pure-{kind}"},
-                     "provisioner": "pure-provisioner", "parameters": {"backend": kind}, "allowVolumeExpansion": True}
+                     "provisioner": "pure-provisioner", "allowVolumeExpansion": True,
+                     "parameters": {"backend": "file" if kind == "file" else "block"}}
     (folder / "class.yaml").write_text(json.dumps(storage_class))
     driver = folder / "driver.yaml"
     driver.write_text(json.dumps({
