@@ -364,9 +364,9 @@ tell_nodes() {    # readiness says that `flex init` answered on the node
             say "  ${node:-not scheduled}: NOT ready: $(why_not "$pod" "$phase" "$reason" "$message" "$node")"
         fi
     done <"$WORK/pods"
-    for node in $(k get nodes -o 'jsonpath={.items[*].metadata.name}'); do
-        cut -d '|' -f 1 "$WORK/pods" | grep -qxF "$node" ||
-            warn "node $node is passed over by nodeSelector, affinity or tolerations: pods there get no volumes"
+    cut -d '|' -f 1 "$WORK/pods" >"$WORK/served"
+    for node in $(k get nodes -o 'jsonpath={.items[*].metadata.name}' | tr ' ' '\n' | grep -vxF -f "$WORK/served"); do
+        warn "node $node is passed over by nodeSelector, affinity or tolerations: pods there get no volumes"
     done
 }
 
