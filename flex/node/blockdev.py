@@ -45,14 +45,18 @@ def wwid_of_device(paths: Paths, number: str) -> str:
 def number_behind(paths: Paths, mount: Mount) -> str:
     """"major:minor" of the block device that a mount stands on, "" when there is none.
 
-    btrfs shows an anonymous number ("0:45") in mountinfo; the source it shows is a device file or a link of udev's to one.
+    btrfs shows an anonymous number ("0:45") in mountinfo (Linux 6.1); the source it shows is a device file or a link to one.
     """
     if not mount.device.startswith("0:"):
         return mount.device
     file = mount.source if mount.source.startswith(f"{paths.dev}/") else paths.at(mount.source)
     if mount.fstype != "btrfs" or not file.startswith(f"{paths.dev}/"):
         return ""
-    return number_of(paths, os.path.basename(os.readlink(file) if os.path.islink(file) else file))
+    try:
+        found = os.stat(file).st_rdev
+    except OSError:                             # a device of another mount namespace, say: not one of ours
+        return ""
+    return f"{os.major(found)}:{os.minor(found)}" if found else number_of(paths, os.path.basename(os.path.realpath(file)))
 
 
 def volume_below(paths: Paths, number: str) -> str:

@@ -68,30 +68,17 @@ def unescape(text: str) -> str:
 
 def table(paths: "Paths") -> list[Mount]:
     """All that is mounted, in the kernel's order: of two on one directory the later covers the earlier."""
-    return _parsed(paths, _lines(paths))
+    return _parsed(_lines(paths))
 
 
 def at(paths: "Paths", directory: str) -> list[Mount]:
     """What is mounted on this directory, the oldest first; the last is the one that is seen."""
     wanted = resolved(directory)
-    return _parsed(paths, (line for line in _lines(paths) if unescape(" ".join(line.split(" ", 5)[4:5])) == wanted))
+    return _parsed((line for line in _lines(paths) if unescape(" ".join(line.split(" ", 5)[4:5])) == wanted))
 
 
-def _parsed(paths: "Paths", lines: "Iterable[str]") -> list[Mount]:
-    found = [mount for mount in map(parse, lines) if mount is not None]
-    for mount in found:
-        if mount.device.startswith("0:") and mount.source.startswith("/dev/"):
-            mount.device = _number(paths, mount.source) or mount.device
-    return found
-
-
-def _number(paths: "Paths", source: str) -> str:
-    """ "253:6" for "/dev/dm-6": in mountinfo btrfs has a number of its own (Linux 6.1), and its disk only as source."""
-    try:
-        number = os.stat(paths.at(source)).st_rdev
-    except OSError:
-        return ""
-    return f"{os.major(number)}:{os.minor(number)}" if number else ""
+def _parsed(lines: "Iterable[str]") -> list[Mount]:
+    return [mount for mount in map(parse, lines) if mount is not None]
 
 
 def resolved(directory: str) -> str:
