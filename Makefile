@@ -37,7 +37,7 @@ bundle: venv   ## the driver for nodes, into dist/, and its tests in bare roots,
 	@$(BIN)/python -m daemonset.bundle
 	@$(BIN)/python -m pytest -q tests/bundle
 
-bundle-arm: venv   ## the driver for arm64 nodes, into dist/, built and tested on an emulated Debian
+bundle-arm: venv   ## driver and image for arm64, into dist/, built and tested on an emulated Debian
 	@sh tests/setup/build-tools.sh
 	@sh tests/setup/arm64-tools.sh
 	@$(BIN)/python -m pytest -q -n0 -o timeout=900 tests/arm64

@@ -19,7 +19,7 @@ BUILD = """
 mount --rbind "$1" "$2/src"; mount --rbind /proc "$2/proc"; mount --rbind /dev "$2/dev"
 for name in /etc/resolv.conf /etc/hosts /etc/ssl/certs/ca-certificates.crt; do cp -L "$name" "$2$name"; done
 export HOME=/root PYTHONDONTWRITEBYTECODE=1
-exec chroot "$2" /bin/sh -c 'cd /src && exec /usr/bin/python3.11 -m daemonset.bundle --output /out'
+exec chroot "$2" /bin/sh -c "cd /src && exec /usr/bin/python3.11 -m $3 --output /out"
 """
 
 
@@ -27,11 +27,23 @@ def bundle(output: Path) -> Path:
     """Build the bundle for arm64 and put it below `output`."""
     root = debian()
     shutil.rmtree(root / "out", ignore_errors=True)
-    subprocess.run([*RUNNER, "sh", "-ec", BUILD, "sh", str(CHECKOUT), str(root)], check=True)
+    _run("daemonset.bundle", root)
     target = output / "bundle-aarch64"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(root / "out/bundle-aarch64", target)
     return target
+
+
+def image(output: Path) -> Path:
+    """Build the image with the bundle that was built before, and put its archive below `output`; its root."""
+    root = debian()
+    _run("daemonset.image", root)
+    shutil.copyfile(root / "out/pure-flex-image.tar", output / "pure-flex-image-arm64.tar")
+    return root / "out/rootfs"
+
+
+def _run(module: str, root: Path) -> None:
+    subprocess.run([*RUNNER, "sh", "-ec", BUILD, "sh", str(CHECKOUT), str(root), module], check=True)
 
 
 def debian() -> Path:
