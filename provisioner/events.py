@@ -26,7 +26,7 @@ LONGEST_MESSAGE = 1024          # characters the API takes
 LONGEST_NAME = 253
 
 _QUEUE = 1000
-_REMEMBERED = 4096              # objects whose events are remembered
+_REMEMBERED = 4096              # objects whose events are remembered; some 4.6 MB
 _SIMILAR, _SIMILAR_WINDOW = 10, 600.0
 _PER_OBJECT, _PER_OBJECT_REFILL = 25, 300.0
 

@@ -1,5 +1,6 @@
 """Lists and watches (checklist 52, 53, 54, 55, 63; R10)."""
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -121,6 +122,21 @@ def test_a_stream_that_breaks_is_taken_up_again_without_a_new_list(api: KubeApi,
         until(lambda: len(nodes.changes) == 3, "three changes")
         assert nodes.relists == 0
     assert nodes.changes == [(None, "a 1"), (None, "b 1"), (None, "c 1")]
+
+
+def test_only_the_first_list_is_frozen() -> None:
+    """What the collector is told to pass over it passes over for ever, garbage too: a list after each break would leak."""
+    with KubeApi(bookmark_interval=60) as api:
+        api.create(node("one"))
+        with following(api) as nodes:
+            frozen = gc.get_freeze_count()
+            assert frozen
+            api.create(node("two"))
+            api.compact()
+            api.faults.add(verb="watch", stream="gone", events=1)
+            api.drop_watches()
+            until(lambda: nodes.relists, "a list anew")
+            assert nodes.names() == {"one", "two"} and gc.get_freeze_count() <= frozen and gc.isenabled()
 
 
 @pytest.mark.parametrize("way", ["in the body", "as HTTP status"])
