@@ -46,7 +46,7 @@ image: bundle   ## the container image, into dist/pure-flex-image.tar
 	@$(BIN)/python -m daemonset.image
 
 chart: venv   ## the Helm chart against install.sh's renderer, by real helm
-	@$(BIN)/python -m pytest -q -o timeout=600 tests/charts
+	@$(BIN)/python -m pytest -q -o timeout=1800 tests/charts
 
 alerts: venv   ## dashboard and alert rules against the metrics there are; the rules' tests by promtool
 	@sh tests/setup/alert-tools.sh
