@@ -131,10 +131,12 @@ def test_only_the_first_list_is_frozen() -> None:
         with following(api) as nodes:
             frozen = gc.get_freeze_count()
             assert frozen
+            fault = api.faults.add(verb="watch", status=500, times=None)
+            api.drop_watches()
+            until(lambda: fault.hits > 0, "the gap")
             api.create(node("two"))
             api.compact()
-            api.faults.add(verb="watch", stream="gone", events=1)
-            api.drop_watches()
+            fault.clear()
             until(lambda: nodes.relists, "a list anew")
             assert nodes.names() == {"one", "two"} and gc.get_freeze_count() <= frozen and gc.isenabled()
 
