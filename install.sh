@@ -251,6 +251,10 @@ install() {
     wait_for_nodes
     wait_for_ready "$PROVISIONER" provisioner
     [ ! -e "$WORK/explorer.yaml" ] || wait_for_ready "$EXPLORER" explorer
+    case $SERVER in
+        v1.[0-7] | v1.[0-7].*) warn "kubelet $SERVER looks for drivers only when it starts: restart it once on each node" \
+            "that has the driver for the first time" ;;
+    esac
     say "done: $(version) in namespace $NAMESPACE. Claims of class pure, pure-block or pure-file get volumes now."
     [ ! -e "$WORK/explorer.yaml" ] || say "explorer: $KUBECTL -n $NAMESPACE port-forward service/$EXPLORER 9820, then" \
         "http://127.0.0.1:9820/ with any name and your token as password"

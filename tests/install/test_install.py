@@ -231,6 +231,15 @@ def test_an_old_server_gets_what_it_knows(cluster: Cluster, install: Install, va
     assert "allowVolumeExpansion" not in made[("StorageClass", "pure")]
 
 
+@pytest.mark.parametrize(("version", "told"), [("v1.7.16", True), ("v1.17.0", False)])
+def test_a_kubelet_that_looks_only_once_is_told_of(cluster: Cluster, install: Install, values: Values, version: str,
+                                                   told: bool) -> None:
+    """Up to 1.7 there is no watch on the plugin directory: a driver on the node is not yet one that kubelet knows."""
+    cluster.version = version
+    done = install("-n", "storage", "-f", values(), "--yes")
+    assert done.status == 0 and ("restart it once on each node" in done.err) == told
+
+
 def test_a_class_whose_parameters_change_is_made_anew(cluster: Cluster, install: Install, installed: Installed,
                                                       values: Values) -> None:
     """The API refuses to change them; claims know a class by its name only."""
