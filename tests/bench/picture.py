@@ -11,7 +11,7 @@ from tests.bench.budget import Budget
 
 WIDTH, LINE, BAR = 900, 24, 12              # pixels: of all, from row to row, of a bar
 LEFT, RIGHT = 390, 730                      # where bars begin, and where a budget just kept ends
-LONGEST = 1.2                               # a bar beyond is cut off there
+LONGEST = 1.05                              # a bar beyond is cut off there
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328 } .head { font-weight: 600 } .quiet { fill: #59636e; font-size: 12px }
 .end { text-anchor: end } .kept { fill: #2f81c7 } .broken { fill: #cf222e } .goal { stroke: #1f2328; stroke-width: 2 }
