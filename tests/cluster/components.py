@@ -67,10 +67,6 @@ CONTAINERD = Module("containerd", {name: f"{_CONTAINERD}/cmd/{name}"
 E2E = Module("e2e", {"e2e.test": ".", "ginkgo": "github.com/onsi/ginkgo/v2/ginkgo",
                      "agnhost": "k8s.io/kubernetes/test/images/agnhost"})
 
-# What users could pick instead of ours (tests/peers).
-PEERS = Module("peers", {"csi-provisioner": "github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner",
-                         "csi-plugin": "./plugin", "library-provisioner": "./library"})
-
 
 def runtime(minor: int) -> tuple[Module, ...]:
     """What a kubelet of 1.`minor` needs beside Debian's packages: from 1.36 on it does without containerd 1 (KEP-4033)."""
@@ -107,8 +103,7 @@ def _key(modules: tuple[Module, ...]) -> str:
 
 def _pins(modules: tuple[Module, ...]) -> Iterator[Path]:
     for module in modules:
-        yield from (module.path / "go.mod", module.path / "go.sum", *sorted(module.path.glob("*_test.go")),
-                    *sorted(module.path.glob("*/*.go")))
+        yield from (module.path / "go.mod", module.path / "go.sum", *sorted(module.path.glob("*_test.go")))
 
 
 def _go(oldest: tuple[int, ...]) -> str:

@@ -1,5 +1,0 @@
-//go:build tools
-
-package tools
-
-import _ "github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner"
