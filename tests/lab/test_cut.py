@@ -10,7 +10,7 @@ from tests.lab.node import Answer, Node, eventually
 
 SUCCESS = "Success"
 # Twenty starve udev and multipathd on one emulated CPU: calls run out of time and undo what they did, since kubelet may
-# never come again, and the repeat begins anew; in 400 s eight of the twenty had not come through.
+# never come again, and the repeat begins anew; in 400 s nine of the twenty had come through.
 VOLUMES = int(os.environ.get("PURE_LAB_VOLUMES", "6"))
 MANY = 400.0                                 # seconds for all of them, kubelet's repeats included
 STEPS = 60                                   # more than any call-out has
