@@ -55,6 +55,7 @@ def test_c8_killed_at_each_boundary_of_a_copy(shared: Cluster, fb1: FlashBlade) 
             process = processes.enter_context(shared.process(**settings))
             shared.bound(stays)
             until(lambda: not live_snapshots(fb1), f"no snapshot left, cut after the {write}")
+            until(lambda: shared.api.get(CLAIMS, goes) is None, "the claim gone, finalizer and all")
             until(lambda: shared.api.count(PVS) == len(shared.api.objects(CLAIMS)), "one PV a claim")
     left = {gone for _, gone in begun} & set(shared.live())
     assert sources(fb1) == {**{shared.volume(stays): original for stays, _ in begun}, **dict.fromkeys(left, original)}
