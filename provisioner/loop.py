@@ -211,6 +211,14 @@ class Loop:
                 self.claim_queue.add(claim.uid)         # somebody deleted it before it was bound
         elif new is not None and reclaim.duty(new, self._finalizers.allowed) is not Duty.NOTHING:
             self.volume_queue.add(("pv", new.name))
+        elif new is not None and old is None:
+            self._look_at_growth(new)
+
+    def _look_at_growth(self, pv: PvRecord) -> None:
+        """A claim that asked for more before its PV was known here: the watches are not ordered among themselves."""
+        claim = self.claims.cache.get(pv.claim_uid)
+        if claim is not None and claim.bound and claim.capacity != claim.requested:
+            self.volume_queue.add(("grow", claim.uid))
 
     def _class_changed(self, old: ClassRecord | None, new: ClassRecord | None) -> None:
         if old is not None:

@@ -41,6 +41,22 @@ def test_a_quota_grows(cluster: Cluster, fb1: FlashBlade) -> None:
         until(lambda: fb1.file_system(cluster.volume()).size == 15 * 2**30, "grown")
 
 
+def test_a_claim_that_grows_before_its_pv_is_known(cluster: Cluster, fb1: FlashBlade) -> None:
+    """The watches of claims and PVs are not ordered among themselves."""
+    with cluster.provisioner():
+        gap = cluster.api.faults.add(verb="watch", resource=PVS, status=503, times=None)
+        cluster.api.drop_watches()
+        until(lambda: gap.hits, "the watch of PVs refused")
+        cluster.claim("data", "pure-file", mode="ReadWriteMany")
+        cluster.bound()
+        grow(cluster, "15Gi")
+        cluster.claim("later", "pure-file", mode="ReadWriteMany")
+        cluster.bound("later")
+        assert fb1.file_system(cluster.volume()).size == 10 * 2**30
+        gap.clear()
+        until(lambda: fb1.file_system(cluster.volume()).size == 15 * 2**30, "grown")
+
+
 def test_the_node_was_first(cluster: Cluster, fa1: FlashArray) -> None:
     """Point 46: expandfs grew the volume already; nothing is shrunk, nothing fails."""
     with cluster.provisioner():
