@@ -3,6 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from flex import doctor
+from flex.machine import Node
+from flex.paths import Paths
+from flex.settings import Settings
 from flex.wait import wait_for
 from tests.flex.driver import options
 
@@ -76,3 +82,20 @@ def check_mounted(node: Any, array: Any, directory: Path, volume: str = "k8s-pvc
     made, = [made for made in node.maps if made.wwid == wwid(array, volume)]
     assert mount.wwid == made.wwid and len(made.paths) == paths
     assert host_of(array, node) in array.connections(volume)
+
+
+# For commands that people run
+
+def on(flex: Any, node: Any, **settings: str) -> Node:
+    fleet = str(flex.executable.with_name(".pure.json"))
+    return Node(Paths(str(node.root)), Settings({"PURE_DISCOVERY_CONF": fleet, **settings}, str(flex.executable.parent)))
+
+
+def without_portals(flex: Any, node: Any, monkeypatch: pytest.MonkeyPatch) -> Node:
+    """The pretend node as a command on it sees it; its portals, which are nowhere, are not tried."""
+    hurry(node)
+    flex.install()
+    for name, value in node.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(doctor, "unreachable", lambda address, port: "")
+    return on(flex, node)

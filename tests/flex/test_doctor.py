@@ -12,27 +12,16 @@ from flex.distribution import Distribution, parse_family
 from flex.doctor import NOTE, OK, PROBLEM, WARNING, Finding
 from flex.machine import Node
 from flex.paths import Paths
-from flex.settings import Settings
-from tests.flex.blocks import GiB, block, host_of, hurry
+from tests.flex.blocks import GiB, block, host_of, on, without_portals
 
 
 @pytest.fixture
 def machine(flex: Any, node: Any, array: Any, monkeypatch: pytest.MonkeyPatch) -> Node:
     """The pretend node as the driver sees it, with iscsid among its processes."""
-    hurry(node)
-    flex.install()
-    for name, value in node.environment().items():
-        monkeypatch.setenv(name, value)
     process(node, 700, "iscsid")
     (node.root / "etc/os-release").write_text('NAME="Debian GNU/Linux"\nID=debian\n')
     monkeypatch.setattr(doctor, "REACH", 0.3)
-    monkeypatch.setattr(doctor, "unreachable", lambda address, port: "")
-    return on(flex, node)
-
-
-def on(flex: Any, node: Any, **settings: str) -> Node:
-    fleet = str(flex.executable.with_name(".pure.json"))
-    return Node(Paths(str(node.root)), Settings({"PURE_DISCOVERY_CONF": fleet, **settings}, str(flex.executable.parent)))
+    return without_portals(flex, node, monkeypatch)
 
 
 def process(node: Any, pid: int, name: str, *words: str) -> Path:

@@ -10,12 +10,11 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
-from flex import counts, doctor, people, prom
+from flex import counts, people, prom
 from flex.machine import Node
 from flex.paths import Paths
-from flex.settings import Settings
 from flex.wait import wait_for
-from tests.flex.blocks import GiB, block, host_of, hurry
+from tests.flex.blocks import GiB, block, host_of, without_portals
 
 Numbers = dict[tuple[str, ...], float]
 
@@ -23,13 +22,7 @@ Numbers = dict[tuple[str, ...], float]
 @pytest.fixture
 def machine(flex: Any, node: Any, array: Any, monkeypatch: pytest.MonkeyPatch) -> Node:
     """The pretend node as the driver sees it; its portals are not tried."""
-    hurry(node)
-    flex.install()
-    for name, value in node.environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(doctor, "unreachable", lambda address, port: "")
-    fleet = str(flex.executable.with_name(".pure.json"))
-    return Node(Paths(str(node.root)), Settings({"PURE_DISCOVERY_CONF": fleet}, str(flex.executable.parent)))
+    return without_portals(flex, node, monkeypatch)
 
 
 def numbers(text: str) -> Numbers:
