@@ -36,6 +36,7 @@ class Attempt:
     made: Made | None = None                    # the volume is there; what is left is to save its PV
     pv: Raw = field(default_factory=dict)       # that PV
     told: bool = False                          # the event Provisioning was told
+    pv_gone: bool = False                       # a PV of it was seen to go, perhaps the very one being saved
 
 
 class Attempts:
@@ -61,16 +62,18 @@ class Attempts:
     def close(self, uid: str, saved: bool = False) -> None:
         """Forget the attempt; `saved` remembers that its PV is made, which a stale cache may not show yet."""
         with self._lock:
-            self._open.pop(uid, None)
-            if saved:
+            ended = self._open.pop(uid, None)
+            if saved and not (ended and ended.pv_gone):
                 self._saved[uid] = time.monotonic()
                 if len(self._saved) > _SAVED:
                     self._saved.popitem(last=False)
 
     def unsave(self, uid: str) -> None:
-        """The claim's PV is gone again."""
+        """The claim's PV is gone again, which may be seen before the answer to its saving."""
         with self._lock:
             self._saved.pop(uid, None)
+            if attempt := self._open.get(uid):
+                attempt.pv_gone = True
 
     def saved(self, uid: str) -> bool:
         """Whether this process saved a PV for the claim, so lately that the cache may not show it yet."""

@@ -164,16 +164,39 @@ def test_an_array_that_refuses_is_passed_over_in_the_same_attempt(cluster: Clust
         cluster.bound("tied")
 
 
+ORDERED = {"volume.beta.kubernetes.io/storage-provisioner": "pure-provisioner"}
+
+
+def deleted_pv(cluster: Cluster, claim: str) -> str:
+    """Delete the claim's PV as soon as it is there; its UID."""
+    cluster.claim(claim, annotations=ORDERED)
+    found = until(lambda: cluster.api.get(PVS, cluster.pv_name(claim)), "the PV")["metadata"]
+    cluster.api.delete(PVS, found["name"])
+    cluster.api.patch(PVS, found["name"], {"metadata": {"finalizers": []}})
+    return str(found["uid"])
+
+
+def made_again(cluster: Cluster, claim: str, before: str) -> None:
+    until(lambda: (found := cluster.api.get(PVS, cluster.pv_name(claim))) and found["metadata"]["uid"] != before,
+          "another PV")
+
+
 def test_a_pv_deleted_before_it_was_bound_is_made_again(tmp_path: Path) -> None:
     """The claim is still there and asks for one; the volume is the same."""
     with running(tmp_path, binds=False) as cluster, cluster.provisioner(finalizers=False):
-        cluster.claim(annotations={"volume.beta.kubernetes.io/storage-provisioner": "pure-provisioner"})
-        first = until(lambda: cluster.api.get(PVS, cluster.pv_name()), "the PV")["metadata"]
-        cluster.api.delete(PVS, first["name"])
-        cluster.api.patch(PVS, first["name"], {"metadata": {"finalizers": []}})
-        until(lambda: (cluster.api.get(PVS, first["name"]) or {"metadata": first})["metadata"]["uid"] != first["uid"],
-              "another PV")
+        made_again(cluster, "data", deleted_pv(cluster, "data"))
     assert list(cluster.live()) == [cluster.volume()]
+
+
+def test_a_pv_deleted_before_its_saving_was_answered_is_made_again(tmp_path: Path) -> None:
+    """That it went is seen first; that `later` is made again shows that it was seen."""
+    with running(tmp_path, binds=False) as cluster, cluster.provisioner(finalizers=False):
+        late = cluster.api.faults.add(verb="create", resource=PVS, hang=True, after=True)
+        before = deleted_pv(cluster, "data")
+        made_again(cluster, "later", deleted_pv(cluster, "later"))
+        late.clear()
+        made_again(cluster, "data", before)
+    assert set(cluster.live()) == {cluster.volume(), cluster.volume("later")}
 
 
 def test_claims_at_once_spread_over_equal_arrays(cluster: Cluster, fa2: FlashArray) -> None:
