@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench bundle bundle-arm image chart alerts explorer lab lab-bench lab-cluster cluster cluster-up cluster-down conformance clean
+.PHONY: help venv demo test lint bench bundle bundle-arm image chart alerts explorer lab lab-bench lab-cluster cluster cluster-up cluster-down conformance bench-peers clean
 
 help:   ## list what there is to make
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(VENV)/.made   ## the Python environment that all the others use
 
@@ -75,6 +75,9 @@ cluster: venv   ## real Kubernetes: two nodes in namespaces, real kubelets, our 
 conformance: venv   ## Kubernetes' own storage tests against us, on that cluster (CONFORMANCE='--help' for options)
 	@sh tests/setup/build-tools.sh
 	@$(BIN)/python -m tests.conformance $(CONFORMANCE)
+
+bench-peers: venv   ## our provisioner beside csi-provisioner and another, on a real API server (PEERS='--help' for options)
+	@$(BIN)/python -m tests.peers $(PEERS)
 
 cluster-up: venv   ## leave a real two-node Kubernetes running, to play with
 	@$(BIN)/python -m tests.cluster up

@@ -22,6 +22,11 @@ class Budget(NamedTuple):
         return self.worst / number if number else 2.0
 
 
+def measured(name: str, value: float, unit: str, target: float, worst: float, most: bool = True) -> Budget:
+    """A budget that is kept as long as the number has not passed `worst`."""
+    return Budget(name, value, unit, target, worst, value <= worst if most else value >= worst, most)
+
+
 def status(budgets: Iterable[Budget]) -> int:
     """0 when every budget is kept."""
     return 0 if all(one.kept for one in budgets) else 1

@@ -27,17 +27,12 @@ from provisioner.objects import ClaimRecord, claim_record, pv_record
 from provisioner.placement import ArrayState, choose_array
 from simulator.fleet import Simulator
 from simulator.kubernetes import Binder, KubeApi
-from tests.bench.budget import Budget, status
+from tests.bench.budget import Budget, measured, status
 
 OURS = frozenset(("pure-provisioner",))
 GiB, TiB = 2**30, 2**40
 MANY, FEW, BURST = 10_000, 100, 600
 ARRAY_DELAY, API_DELAY = 0.030, 0.005
-
-
-def measured(name: str, value: float, unit: str, target: float, worst: float, most: bool = True) -> Budget:
-    """One line of the table."""
-    return Budget(name, value, unit, target, worst, value <= worst if most else value >= worst, most)
 
 
 def run() -> list[Budget]:

@@ -1,4 +1,4 @@
-"""The API server's audit log: what our service account asked, and what it was refused."""
+"""The API server's audit log: what a service account asked (ours, or whose a policy says), and what it was refused."""
 
 import json
 from collections.abc import Iterator
@@ -11,13 +11,14 @@ POLICY = Path(__file__).with_name("audit-policy.yaml")
 class Audit:
     """Reads the log from where it was when this was made, or since the last `forget`."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, policy: Path = POLICY) -> None:
         self._log = work / "audit.log"
+        self._policy = policy
         self._start = 0
 
     def flags(self) -> list[str]:
         """What the API server has to be told; it writes every entry at once."""
-        return [f"--audit-policy-file={POLICY}", f"--audit-log-path={self._log}", "--audit-log-mode=blocking",
+        return [f"--audit-policy-file={self._policy}", f"--audit-log-path={self._log}", "--audit-log-mode=blocking",
                 "--audit-log-maxsize=1000"]
 
     def forget(self) -> None:
@@ -25,7 +26,7 @@ class Audit:
         self._start = self._log.stat().st_size if self._log.exists() else 0
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Requests of our service account."""
+        """Requests of the service account."""
         if not self._log.exists():
             return
         with self._log.open("rb") as log:

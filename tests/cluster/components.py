@@ -66,6 +66,9 @@ CONTAINERD = Module("containerd", {name: f"{_CONTAINERD}/cmd/{name}"
 # Kubernetes' end-to-end tests of storage, their runner, and the program in their pods.
 E2E = Module("e2e", {"e2e.test": ".", "ginkgo": "github.com/onsi/ginkgo/v2/ginkgo",
                      "agnhost": "k8s.io/kubernetes/test/images/agnhost"})
+# What users could pick instead of ours (tests/peers).
+PEERS = Module("peers", {"csi-provisioner": "github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner",
+                         "csi-plugin": "./plugin", "library-provisioner": "./library"})
 
 
 def runtime(minor: int) -> tuple[Module, ...]:
@@ -103,7 +106,8 @@ def _key(modules: tuple[Module, ...]) -> str:
 
 def _pins(modules: tuple[Module, ...]) -> Iterator[Path]:
     for module in modules:
-        yield from (module.path / "go.mod", module.path / "go.sum", *sorted(module.path.glob("*_test.go")))
+        yield from (module.path / "go.mod", module.path / "go.sum", *sorted(module.path.glob("*_test.go")),
+                    *sorted(module.path.glob("*/*.go")))
 
 
 def _go(oldest: tuple[int, ...]) -> str:

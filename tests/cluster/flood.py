@@ -1,26 +1,47 @@
 """Many requests to the API server, quickly: one JSON object a line on stdin, {"method", "path", "body"}.
 
-Run in the control plane's namespace: python -m tests.cluster.flood WORK. Prints how many answers had which status.
+`send` runs it in the control plane's namespace: python -m tests.cluster.flood WORK prints how many answers had which
+status.
 """
 
 import collections
 import http.client
 import json
 import ssl
+import subprocess
 import sys
 import threading
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from tests.cluster.namespaces import CONTROL_ADDRESS
+from tests.cluster.arrays import CHECKOUT
+from tests.cluster.namespaces import CONTROL, CONTROL_ADDRESS, inside
 
 WORKERS = 8
 
 
+def send(work: Path, requests: list[dict[str, Any]], seconds: float = 120.0) -> dict[str, int]:
+    """Send them all as admin; how many answers had which status, {"201": 300}. RuntimeError when that cannot be told."""
+    argv = [*inside(CONTROL), sys.executable, "-m", "tests.cluster.flood", str(work)]
+    try:
+        done = subprocess.run(argv, input="\n".join(map(json.dumps, requests)), capture_output=True, text=True, check=False,
+                              cwd=CHECKOUT, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"{len(requests)} requests to the API server: no end after {seconds:g} s") from None
+    if done.returncode:
+        raise RuntimeError(f"{len(requests)} requests to the API server: {done.stderr.strip().splitlines()[-1]}")
+    return dict(json.loads(done.stdout))
+
+
+def admin_token(work: Path) -> str:
+    """What the administrator shows the API server of the cluster in `work`."""
+    return next(line.split(",")[0] for line in (work / "tokens.csv").read_text().splitlines() if ",admin," in line)
+
+
 def main(work: Path) -> None:
     """Send all requests over a few connections."""
-    token = next(line.split(",")[0] for line in (work / "tokens.csv").read_text().splitlines() if ",admin," in line)
+    token = admin_token(work)
     tls = ssl.create_default_context(cafile=str(work / "ca.pem"))
     waiting: SimpleQueue[dict[str, Any]] = SimpleQueue()
     for line in sys.stdin:

@@ -1,17 +1,14 @@
 """What a test of the cluster has at hand: the cluster, the arrays, the nodes' storage, the product, and short questions."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.cluster import processes
-from tests.cluster.arrays import CHECKOUT, Arrays
+from tests.cluster import flood, processes
+from tests.cluster.arrays import Arrays
 from tests.cluster.audit import Audit
 from tests.cluster.cluster import Cluster
-from tests.cluster.namespaces import CONTROL, inside
 from tests.cluster.nodes import Node
 from tests.cluster.pretend import Storage
 from tests.cluster.product import Product
@@ -99,10 +96,7 @@ class World:
 
     def flood(self, requests: list[Object]) -> dict[str, int]:
         """Send many requests to the API server at once, as admin; how many answers had which status."""
-        argv = [*inside(CONTROL), sys.executable, "-m", "tests.cluster.flood", str(self.cluster.work)]
-        done = subprocess.run(argv, input="\n".join(map(json.dumps, requests)), capture_output=True, text=True, check=True,
-                              cwd=CHECKOUT, timeout=120)
-        return dict(json.loads(done.stdout))
+        return flood.send(self.cluster.work, requests)
 
     def provisioner(self) -> tuple[Node, str]:
         """Where the provisioner runs: its node, and its process there."""

@@ -1,0 +1,1 @@
+"""What users could pick instead, measured beside ours on one real API server."""
