@@ -14,11 +14,17 @@ $(VENV)/.made: setup.cfg pyproject.toml
 	@sh tests/setup/venv.sh "$(PYTHON)" "$(VENV)"
 	@touch $@
 
+$(VENV)/.compiled: $(VENV)/.made $(shell find arrays daemonset explorer flex provisioner simulator tests -name '*.py')
+	@sh tests/setup/compiled.sh $(BIN)/python
+	@touch $@
+
 demo: venv   ## claim to data on the simulator: two nodes, a moved pod, a dead node (DEMO='--help' for options)
 	@sh tests/setup/host-tools.sh
 	@$(BIN)/python -m simulator.demo $(DEMO)
 
-test: venv   ## unit and contract tests, with coverage
+# Bytecode is kept whatever the environment says: a run starts some hundred interpreters, and each would compile anew.
+test: export PYTHONDONTWRITEBYTECODE =
+test: venv $(VENV)/.compiled   ## unit and contract tests, with coverage
 	@sh tests/setup/host-tools.sh
 	@$(BIN)/python -m coverage erase
 	@$(BIN)/python -m coverage run -m pytest -q -n 4 --dist worksteal tests
