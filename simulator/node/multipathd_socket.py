@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from simulator.node.machine import Machine
 from simulator.node.multipath_tools import FAIL, MultipathTools
-from simulator.node.server import hide
+from simulator.node.executables import hide
 
 SOCKET = "/org/kernel/linux/storage/multipathd"
 

@@ -19,10 +19,11 @@ from typing import Any, Self
 
 from simulator.fabric import Fabric
 from simulator.node.call import Call, ToolFails
+from simulator.node.executables import install
 from simulator.node.machine import Command, Machine, SysfsWrite
 from simulator.node.multipathd_socket import SOCKET
 from simulator.node.parts import Parts
-from simulator.node.server import CONTROL, Client, Server, address_of, install
+from simulator.node.server import CONTROL, Client, Server, address_of
 from simulator.node.settings import Faults, Settings
 from simulator.node.views import MapInfo, MountInfo, PathInfo, SessionInfo
 
@@ -50,7 +51,7 @@ class PretendNode:
     def __enter__(self) -> Self:
         self._machine.tree.make()
         self._machine.start()
-        install(str(self.directory), str(self.bin), sorted(self._parts.tools))
+        install(f"\0{self.tag}", str(self.bin), sorted(self._parts.tools))
         self._control.start()
         self.power_on()
         return self

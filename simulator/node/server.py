@@ -1,8 +1,4 @@
-"""The executables of a pretend node, and the socket behind them.
-
-Each executable is the same small script under another name: it passes its arguments to the node's abstract Unix socket,
-prints the answer and ends with its status. It imports nothing but C modules, so that a call costs little more than the
-start of an interpreter. The script may be told to run a real program instead and to report its status (realform.py).
+"""The socket behind the executables of a pretend node (executables.py).
 
 Request: a line with the number of bytes, then JSON-free fields: working directory and argv, separated by NUL.
 Answer: a line "STATUS BYTES_OF_STDOUT", then stdout and stderr; or "run", and the program's argv, separated by NUL.
@@ -12,64 +8,8 @@ import contextlib
 import hashlib
 import os
 import socket
-import sys
 import threading
 from collections.abc import Callable
-
-SCRIPT = '''#!{python} -IS
-import _socket, posix, sys
-name = sys.argv[0].rpartition("/")[2]
-node = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-try:
-    node.connect({address!r})
-except OSError:
-    posix.write(2, name.encode() + b": this node is switched off\\n")
-    posix._exit(127)
-try:
-    here = posix.getcwd()
-except OSError:
-    here = "/"
-request = "\\0".join([here, name, *sys.argv[1:]]).encode("utf-8", "surrogateescape")
-node.sendall(b"%d\\n%b" % (len(request), request))
-def answer():
-    data = b""
-    while chunk := node.recv(65536):
-        data += chunk
-    return data
-def write(stream, data):
-    while data:
-        data = data[posix.write(stream, data):]
-data = b""
-while b"\\n" not in data:
-    chunk = node.recv(65536)
-    if not chunk:
-        posix._exit(127)
-    data += chunk
-head, _, data = data.partition(b"\\n")
-if head.startswith(b"run "):
-    while len(data) < int(head[4:]):
-        data += node.recv(65536)
-    argv = data.split(b"\\0")
-    child = posix.fork()
-    if not child:
-        try:
-            posix.execve(argv[0], [name.encode(), *argv[1:]], posix.environ)
-        finally:
-            posix._exit(127)
-    status = posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1])
-    node.sendall(b"%d\\n" % status)
-    answer()
-    posix._exit(status if status >= 0 else 128 - status)
-status, length = map(int, head.split())
-data += answer()
-try:
-    write(1, data[:length])
-    write(2, data[length:])
-except OSError:
-    pass
-posix._exit(status)
-'''
-
 
 CONTROL = "-control"            # the socket for remote.py has the tools' address with this behind it
 
@@ -77,29 +17,6 @@ CONTROL = "-control"            # the socket for remote.py has the tools' addres
 def address_of(directory: str) -> str:
     """The abstract socket of the node that lives in a directory: short, whatever the directory's name."""
     return "\0pretend-node/" + hashlib.sha256(os.path.realpath(directory).encode()).hexdigest()[:24]
-
-
-def install(directory: str, binaries: str, tools: list[str]) -> None:
-    """Put the executables of `tools` into `binaries`."""
-    os.makedirs(binaries, exist_ok=True)
-    script = f"{binaries}/.tool"
-    with open(script, "w", encoding="utf-8") as file:
-        file.write(SCRIPT.format(python=os.path.realpath(sys.executable), address=address_of(directory)))
-    os.chmod(script, 0o755)
-    for name in tools:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{binaries}/{name}")
-        os.symlink(".tool", f"{binaries}/{name}")
-
-
-def hide(binaries: str, tools: list[str], hidden: bool) -> None:
-    """Let executables be missing, or be there again."""
-    for name in tools:
-        link = f"{binaries}/{name}"
-        if hidden and os.path.lexists(link):
-            os.unlink(link)
-        elif not hidden and not os.path.lexists(link):
-            os.symlink(".tool", link)
 
 
 class Client:

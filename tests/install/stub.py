@@ -1,15 +1,13 @@
 """A kubectl and an oc on the PATH that hold a small cluster's state and record what they were asked.
 
-The programs are thin clients of a Unix socket; the state is in the test's process, where tests read and set it. It
-refuses what a real server refuses: objects in a namespace that is missing, a second create, changed parameters of a
-class, a changed selector. Controllers are played at once: a DaemonSet gets a pod on each node, a Deployment one.
+The programs are thin clients of a socket, as a pretend node's are; the state is in the test's process, where tests read
+and set it. It refuses what a real server refuses: objects in a namespace that is missing, a second create, changed
+parameters of a class, a changed selector. Controllers are played at once: a DaemonSet gets a pod on each node, a
+Deployment one.
 """
 
 import copy
 import json
-import socketserver
-import stat
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,22 +16,12 @@ from typing import Any
 
 import yaml
 
+from simulator.node.executables import install
+from simulator.node.server import Client, Server, address_of
 from tests.install import jsonpath
 
 Raw = dict[str, Any]
 
-CLIENT = """#!{python} -IS
-import _socket, sys                     # not socket: its import takes longer than the call
-sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-sock.connect({path!r})
-sock.sendall("\\0".join(["{name}", *sys.argv[1:]]).encode())
-sock.shutdown(_socket.SHUT_WR)
-answer = b"".join(iter(lambda: sock.recv(65536), b""))
-status, out, err = answer.split(b"\\0")
-sys.stdout.buffer.write(out)
-sys.stderr.buffer.write(err)
-sys.exit(int(status))
-"""
 KINDS = {kind.lower(): kind for kind in (
     "Namespace", "Secret", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "DaemonSet",
     "Deployment", "Service", "StorageClass", "Pod", "Node", "PersistentVolume", "PersistentVolumeClaim", "Lease")}
@@ -296,26 +284,20 @@ def _documents(path: str) -> list[Raw]:
 @contextmanager
 def running(directory: Path) -> Iterator[tuple[Cluster, Path]]:
     """A cluster, and the folder with its kubectl and oc."""
-    cluster, path = Cluster(), directory / "socket"
+    cluster, lock, address = Cluster(), threading.Lock(), address_of(str(directory))
 
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            argv = self.rfile.read().decode().split("\0")
-            status, out, err = cluster.answer(argv)
-            self.wfile.write(f"{status}\0{out}\0{err}".encode())
+    def serve(client: Client) -> None:
+        with lock:                                      # one call at a time
+            status, out, err = cluster.answer(client.request()[1:])
+        client.answer(status, out, err)
 
     tools = directory / "bin"
-    tools.mkdir()
+    install(address, str(tools), ["kubectl", "oc"])
     (tools / "sleep").write_text("#!/bin/sh\n")         # what is waited for has happened when it is looked at again
-    for name in ("kubectl", "oc"):
-        (tools / name).write_text(CLIENT.format(python=sys.executable, path=str(path), name=name))
-    for tool in tools.iterdir():
-        tool.chmod(stat.S_IRWXU)
-    with socketserver.UnixStreamServer(str(path), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield cluster, tools
-        finally:
-            server.shutdown()
-            thread.join()
+    (tools / "sleep").chmod(0o755)
+    server = Server(address, serve)
+    server.start()
+    try:
+        yield cluster, tools
+    finally:
+        server.stop()
