@@ -24,7 +24,7 @@ LARGEST = 1 << 16           # bytes that are read of the file; it has a line for
 def add(paths: "Paths", *words: str) -> None:
     """Count one more of what `words` name; they have no white space in them."""
     try:
-        with Lock(f"{paths.lock_dir}/counts", "the counts", PATIENCE):
+        with Lock((f"{paths.lock_dir}/counts",), "the counts", PATIENCE):
             counts = read(paths)
             counts[words] = counts.get(words, 0) + 1
             _write(_file(paths), "".join(f"{' '.join(key)} {count}\n" for key, count in sorted(counts.items())))

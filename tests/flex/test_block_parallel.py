@@ -1,10 +1,14 @@
 """Many call-outs at once, each a process of its own as kubelet starts them: nothing is lost, doubled or left."""
 
+import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flex import attach, locks
+from flex.paths import Paths
 from tests.flex.blocks import GiB, block, check_given_back, check_mounted, hurry, ran, records
 
 SUCCESS = {"status": "Success"}
@@ -42,6 +46,23 @@ def test_twenty_volumes_are_mounted_and_given_back_at_once(flex: Any, start: Any
     assert [flex.finish(call) for call in calls] == [SUCCESS] * len(pvs)
     for pv in pvs:
         check_given_back(node, array, f"k8s-{pv}")
+
+
+def test_a_volume_whose_turn_does_not_come_is_not_touched(flex: Any, node: Any, array: Any, pod: Path,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many are attached at once already: nothing is connected that would have to be undone, and the repeat succeeds."""
+    array.add_volume("k8s-pvc-1", GiB)
+    hurry(node)
+    monkeypatch.setattr(attach, "TURN", 0.2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    with contextlib.ExitStack() as held:
+        for _ in range(locks.TURNS):
+            held.enter_context(locks.device_turn(Paths(str(node.root)), 0))
+        answer = flex("mount", pod / "pvc-1", block())
+        assert answer["status"] == "Failure" and "other volumes are being attached" in answer["message"]
+        check_given_back(node, array)
+    assert flex("mount", pod / "pvc-1", block()) == SUCCESS
+    check_mounted(node, array, pod / "pvc-1")
 
 
 def test_two_pods_that_start_at_once_share_one_device(flex: Any, start: Any, node: Any, array: Any, pod: Path) -> None:

@@ -1,9 +1,11 @@
 """Waiting ends, says for what it waited, and does not sleep longer than it must. Locks are waits too."""
 
+import contextlib
 import fcntl
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -102,6 +104,22 @@ def test_a_volume_is_had_by_one_call_at_a_time(paths: Paths) -> None:
         assert 0.1 <= time.monotonic() - began < 5
     with locks.volume_lock(paths, "k8s-pvc-1", 0):
         pass
+
+
+def test_as_many_devices_are_made_at_once_as_the_cpus_are_good_for(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever finds all turns taken waits for any of them."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    turns = [locks.device_turn(paths, 0) for _ in range(locks.TURNS)]
+    with contextlib.ExitStack() as held:
+        for turn in turns:
+            held.enter_context(turn)
+        with pytest.raises(Busy, match=f"this node is busy: {locks.TURNS} other volumes are being attached"):
+            with locks.device_turn(paths, 0):
+                pass
+        threading.Timer(0.3, turns[-1].__exit__).start()
+        with locks.device_turn(paths, 10):
+            pass
+        turns[-1].__enter__()
 
 
 def test_a_killed_process_holds_nothing(paths: Paths) -> None:
