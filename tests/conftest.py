@@ -4,8 +4,11 @@ import os
 import shutil
 import tempfile
 
+import coverage
 import pytest
 from hypothesis import settings
+
+from tests.measuring import Measuring
 
 settings.register_profile("patient", deadline=None)      # no property has a deadline of its own
 settings.load_profile("patient")
@@ -17,6 +20,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):                  # one of several processes of one run
         # Coverage is measured in this process and not in those it starts: that took a quarter of the time and added nothing.
         os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+        if measured := coverage.Coverage.current():
+            config.pluginmanager.register(Measuring(measured))
     _work_in_memory()
 
 

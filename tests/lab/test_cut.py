@@ -9,8 +9,7 @@ from tests.lab.arrays import FlashArray
 from tests.lab.node import Answer, Node, eventually
 
 SUCCESS = "Success"
-# Twenty starve udev and multipathd on one emulated CPU: calls run out of time and undo what they did, since kubelet may
-# never come again, and the repeat begins anew; in 400 s nine of the twenty had come through.
+# udev alone needs four seconds of an emulated CPU for a volume: twenty are up and down again in six minutes, with repeats.
 VOLUMES = int(os.environ.get("PURE_LAB_VOLUMES", "6"))
 MANY = 400.0                                 # seconds for all of them, kubelet's repeats included
 STEPS = 60                                   # more than any call-out has

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster import cluster as clusters
-from tests.cluster import control_plane, images, machine, processes, product
+from tests.cluster import components, control_plane, images, machine, processes, product
 from tests.cluster.arrays import CHECKOUT
 from tests.cluster.audit import Audit
 from tests.cluster.namespaces import CONTROL, inside
 from tests.cluster.product import NAMESPACE
 from tests.cluster.world import Object, World
+from tests.conformance import images as suites
 from tests.lab.arrays import Arrays
 from tests.lab.guest.machine import GuestFailed
 from tests.lab.node import Node
@@ -96,7 +97,8 @@ def played() -> Iterator[Scene]:
 @contextmanager
 def _scene(cluster: GuestCluster) -> Iterator[Scene]:
     say = _clock()
-    archives = [*images.busybox(_folder()), product.images()[0]]
+    suite = suites.archives(components.binaries(components.E2E))
+    archives = [*images.busybox(_folder()), product.images()[0], *suite]
     image = disk.disk(cluster.programs / "kubelet", archives)
     say("components, images and the node's disk")
     audit = Audit(cluster.work)
