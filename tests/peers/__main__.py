@@ -25,7 +25,7 @@ from tests.peers.table import Burst
 
 
 @click.command(help=__doc__)
-@click.option("--rounds", default=3, show_default=True, help="Runs of the quick ones with the limits lifted, in turns.")
+@click.option("--rounds", default=5, show_default=True, help="Runs of the quick ones with the limits lifted, in turns.")
 @click.option("--claims", default=300, show_default=True, help="Claims of a quick run.")
 @click.option("--few", default=40, show_default=True, help="Claims of a slow run: 4 or 5 a second.")
 @click.option("--many", default=10_000, show_default=True, help="PVs, and claims, to start among; 0: not tried.")
