@@ -18,8 +18,6 @@ MEMORY, ROOM = "/dev/shm", 2 << 30
 
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):                  # one of several processes of one run
-        # Coverage is measured in this process and not in those it starts: that took a quarter of the time and added nothing.
-        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
         if measured := coverage.Coverage.current():
             config.pluginmanager.register(Measuring(measured))
     _work_in_memory()
