@@ -162,7 +162,7 @@ def look(paths: Paths, node: str, timeout: float = PATIENCE) -> tuple[bytes, int
         file = os.open(device, os.O_RDONLY | os.O_DIRECT)
         buffer = mmap.mmap(-1, MiB)             # direct reads need aligned memory; the child ends before it is closed
         data = next((offset for offset, length in pieces(os.lseek(file, 0, os.SEEK_END))
-                     if any(_read(file, buffer, offset, length))), None)
+                     if not _is_zero(_read(file, buffer, offset, length))), None)
         return _read(file, buffer, 0, 4096)[:START] + (b"" if data is None else b"%d" % data)
     answer = Aside(work, f"reading {device}").result(timeout)
     return answer[:START], int(answer[START:]) if answer[START:] else None
@@ -175,6 +175,10 @@ def pieces(whole: int) -> list[tuple[int, int]]:
     step = (whole - 2 * MiB) // (SAMPLES + 1)
     between = [(MiB + step * number) // SAMPLE * SAMPLE for number in range(1, SAMPLES + 1)]
     return [(0, MiB), *((offset, SAMPLE) for offset in between), ((whole - MiB) // 4096 * 4096, MiB)]
+
+
+def _is_zero(data: bytes) -> bool:
+    return data == bytes(len(data))         # any(data) takes 6 ms for a MiB, comparing 0.1 ms
 
 
 def _read(file: int, buffer: mmap.mmap, offset: int, length: int) -> bytes:
