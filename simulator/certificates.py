@@ -1,8 +1,11 @@
-"""The simulator's own certificate authority, so that clients can verify TLS for real. Made anew by each simulator.
+"""Certificate authorities of what is pretended, so that clients can verify TLS for real. Each process makes its own.
 
-trustme makes elliptic-curve keys by default: a handshake costs a fraction of one with RSA.
+They are made once in a process, and so is the key of each server that goes by the same names: making and loading them is
+most of what it takes to start a pretend array, and tests start a thousand. trustme makes elliptic-curve keys by default: a
+handshake costs a fraction of one with RSA.
 """
 
+import functools
 import ssl
 from pathlib import Path
 
@@ -10,16 +13,24 @@ import trustme
 
 
 class Authority:
-    """A CA and the certificates it gave. `path` is the PEM file clients trust."""
+    """The CA of an organisation and the certificates it gave. `path` is the PEM file clients trust."""
 
-    def __init__(self, directory: Path) -> None:
-        self._ca = trustme.CA(organization_name="pretend arrays")
-        self.path = directory / "ca.pem"
-        self._ca.cert_pem.write_to_path(str(self.path))
+    def __init__(self, path: Path, organisation: str) -> None:
+        self.path, self._organisation = path, organisation
+        _ca(organisation).cert_pem.write_to_path(str(path))
 
     def server_context(self, *names: str) -> ssl.SSLContext:
         """A TLS server context whose certificate is valid for 127.0.0.1, ::1, localhost and `names`."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        wanted = dict.fromkeys(("127.0.0.1", "::1", "localhost", *names))
-        self._ca.issue_cert(*wanted).configure_cert(context)
-        return context
+        return _server_context(self._organisation, tuple(dict.fromkeys(("127.0.0.1", "::1", "localhost", *names))))
+
+
+@functools.cache
+def _ca(organisation: str) -> trustme.CA:
+    return trustme.CA(organization_name=organisation)
+
+
+@functools.cache
+def _server_context(organisation: str, names: tuple[str, ...]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _ca(organisation).issue_cert(*names).configure_cert(context)
+    return context

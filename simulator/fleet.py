@@ -71,7 +71,7 @@ class Simulator:
         except BaseException:
             loop.stop()
             raise
-        self.authority = Authority(self.directory)
+        self.authority = Authority(self.directory / "ca.pem", "pretend arrays")
         self._tls = self.authority.server_context(self._host)
         self._loop = loop
         loop.loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._sample_for_ever()))

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import trustme
 from aiohttp import web
 
+from simulator.certificates import Authority
 from simulator.kubernetes.access import ADMIN, Accounts, Rule, User
 from simulator.kubernetes.faults import Faults
 from simulator.kubernetes.lists import Lists
@@ -67,10 +67,7 @@ class KubeApi:
 
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
-        authority = trustme.CA(organization_name="stand-in cluster")
-        authority.cert_pem.write_to_path(str(self.directory / "ca.crt"))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1", "localhost", "kubernetes.default.svc").configure_cert(context)
+        context = Authority(Path(self.ca), "stand-in cluster").server_context("kubernetes.default.svc")
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._listen(context), self._loop).result(30)
         return self
