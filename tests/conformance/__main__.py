@@ -8,6 +8,8 @@ import re
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import click
@@ -26,7 +28,7 @@ KINDS = tuple(definition.DRIVERS)
 @click.argument("kinds", nargs=-1, type=click.Choice(KINDS))
 @click.option("--serial", is_flag=True, help="The specs that must run alone: stress, provisioning and deletion at scale.")
 @click.option("--only", default="", metavar="REGEX", help="Only specs whose name matches this as well.")
-@click.option("--procs", default=4, show_default=True, help="Specs that run at once.")
+@click.option("--procs", default=4, show_default=True, help="Specs of a kind that run at once; they mostly wait.")
 def main(kinds: tuple[str, ...], serial: bool, only: str, procs: int) -> None:
     """See the module."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))        # the cluster is removed all the same
@@ -36,19 +38,26 @@ def main(kinds: tuple[str, ...], serial: bool, only: str, procs: int) -> None:
     with installed(os.environ.get("K8S", ""), archives) as world:
         _label(world)
         _try(world)
-        for kind in kinds or KINDS:
-            began = time.monotonic()
-            folder = RESULTS / (f"{kind}-serial" if serial else kind)
-            _set(world, definition.SETTINGS.get(kind, {}))
-            report = suite.run(world, programs, folder, definition.write(folder, kind), serial=serial,
-                               only=definition.FOCUS.get(kind, "") + only, procs=1 if serial else procs)
-            specs = outcome.read(report)
-            click.echo(outcome.table(kind, specs, time.monotonic() - began))
-            failed += sum(spec.state == "failed" for spec in specs)
+        for group in definition.side_by_side(kinds or KINDS, alone=serial):
+            _set(world, definition.SETTINGS.get(group[0], {}))
+            with ThreadPoolExecutor(len(group)) as pool:
+                run = partial(_run, world, programs, serial, only, 1 if serial else procs)
+                for kind, (specs, seconds) in zip(group, pool.map(run, group)):
+                    click.echo(outcome.table(kind, specs, seconds))
+                    failed += sum(spec.state == "failed" for spec in specs)
         refused = world.audit.refused()
         if refused:
             click.echo(f"requests the provisioner's role does not allow: {', '.join(sorted(set(refused)))}")
     sys.exit(bool(failed or refused))
+
+
+def _run(world: World, programs: Path, serial: bool, only: str, procs: int, kind: str) -> tuple[list[outcome.Spec], float]:
+    """What came of a kind's specs, and after how many seconds."""
+    began = time.monotonic()
+    folder = RESULTS / (f"{kind}-serial" if serial else kind)
+    report = suite.run(world, programs, folder, definition.write(folder, kind), serial=serial,
+                       only=definition.FOCUS.get(kind, "") + only, procs=procs)
+    return outcome.read(report), time.monotonic() - began
 
 
 def _label(world: World) -> None:

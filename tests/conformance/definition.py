@@ -6,6 +6,7 @@ Fields: k8s.io/kubernetes test/e2e/storage/external/external.go and framework/te
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,16 @@ DRIVERS: dict[str, dict[str, Any]] = {
 FOCUS = {"topology": r"\] topology.*"}
 # What the provisioner is told for them: PVs have the rack of their array.
 SETTINGS = {"topology": {"PURE_PV_NODE_AFFINITY": f"{TOPOLOGY}={TOPOLOGY}"}}
+
+
+def side_by_side(kinds: Sequence[str], alone: bool) -> list[list[str]]:
+    """The kinds in groups that may run at the same time: those for which the provisioner is told the same."""
+    if alone:
+        return [[kind] for kind in kinds]
+    groups: dict[str, list[str]] = {}
+    for kind in kinds:
+        groups.setdefault(json.dumps(SETTINGS.get(kind)), []).append(kind)
+    return list(groups.values())
 
 
 def write(folder: Path, kind: str) -> Path:
