@@ -127,8 +127,9 @@ def test_data_where_blkid_sees_nothing_is_found_by_reading(paths: Paths, offset:
 
 
 def test_an_encrypted_or_raw_disk_is_not_blank(paths: Paths) -> None:
+    noise = os.urandom(3 * MiB)
     for offset in range(0, SIZE, 4 * MiB):
-        overwrite(paths, offset + MiB, os.urandom(3 * MiB))
+        overwrite(paths, offset + MiB, noise)
     assert blockdev.look(paths, "dm-0")[1] is not None
 
 
