@@ -36,6 +36,7 @@ NO_DAEMON = (18, 20)
 LONGEST_REASON = 200            # characters of iscsiadm's output in a message
 
 RECORD_TIMEOUT = 10.0           # seconds for reading or writing a node record
+DATABASES = ("/etc/iscsi/nodes", "/var/lib/iscsi/nodes")       # Debian's, Ubuntu's and SUSE's; Red Hat's
 DATABASE_TRIES = 5              # another iscsiadm holds the database
 RECOVERY = 15                   # seconds a dead path keeps its I/O before multipath may send it elsewhere
 STRAGGLERS = 2.0                # seconds further portals get when one session is up
@@ -235,7 +236,7 @@ class _Login:
 
     def _run(self) -> None:
         try:
-            keep_record(self.target, self.portal, self.timeout)
+            keep_record(self.paths, self.target, self.portal, self.timeout)
             self._log_in()
             wait_for(self._is_up, f"the session with {self.portal}", SETTLE)
         except CommandFailed as error:
@@ -258,12 +259,21 @@ class _Login:
         return any(session.portal == self.portal for session in logged_in(self.paths, self.target))
 
 
-def keep_record(target: str, portal: str, login_timeout: float) -> None:
+def keep_record(paths: Paths, target: str, portal: str, login_timeout: float) -> None:
     """Make sure of the node record and its settings; an existing record is updated and never made anew (fact 3)."""
     pairs = record_settings(login_timeout)
-    if _update(target, portal, pairs, allow=(0, NO_RECORD)) == NO_RECORD:
+    if is_unknown(paths, target) or _update(target, portal, pairs, allow=(0, NO_RECORD)) == NO_RECORD:
         _database("iscsiadm", "-m", "node", "-T", target, "-p", portal, "-o", "new")
         _update(target, portal, pairs)
+
+
+def is_unknown(paths: Paths, target: str) -> bool:
+    """Whether no portal of a target can have a record: a database is in sight, and none has a folder for the target.
+
+    That saves a program on the way to a first login. Of a database in an unusual place iscsiadm has to tell.
+    """
+    databases = [database for database in map(paths.at, DATABASES) if os.path.isdir(database)]
+    return bool(databases) and not any(os.path.lexists(f"{database}/{target}") for database in databases)
 
 
 def record_settings(login_timeout: float) -> list[tuple[str, str]]:

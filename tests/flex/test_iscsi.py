@@ -51,6 +51,23 @@ def test_the_first_login_makes_a_record_and_a_session_for_each_portal(paths: Pat
         assert 10 <= int(kept["node.session.timeo.replacement_timeout"]) <= 20
 
 
+def test_a_first_login_runs_three_programs_for_a_portal(paths: Paths, node: Any, array: Any) -> None:
+    """No database has a folder for the target, so nobody needs to ask iscsiadm for a record."""
+    iscsi.log_in(paths, array.iqn, array.portals[:1], 20)
+    did = [next(word for word in ("new", "update", "--login") if word in command.argv) for command in node.commands]
+    assert did == ["new", "update", "--login"]
+
+
+@pytest.mark.parametrize("folders, unknown", [
+    ([], False),                                        # the database is somewhere else: iscsiadm has to tell
+    (["etc/iscsi/nodes"], True), (["var/lib/iscsi/nodes"], True),
+    (["etc/iscsi/nodes", f"var/lib/iscsi/nodes/{TARGET}"], False), ([f"etc/iscsi/nodes/{TARGET}"], False)])
+def test_what_the_databases_tell_of_a_target(tmp_path: Path, folders: list[str], unknown: bool) -> None:
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    assert iscsi.is_unknown(Paths(str(tmp_path)), TARGET) is unknown
+
+
 def test_there_is_no_discovery_and_no_logout(paths: Paths, node: Any, array: Any) -> None:
     """Discovery resets the records of others and adds portals that the administrator excluded."""
     log_in(paths, array)
