@@ -65,7 +65,7 @@ def in_cluster(host: str, port: str, account: Path = SERVICE_ACCOUNT) -> Access:
     if not (ca.is_file() and token.is_file()):
         raise ConfigError(f"{account} has no ca.crt and token: run in a pod with a service account, or set KUBECONFIG")
     return Access(f"https://{f'[{host}]' if ':' in host else host}:{port}", ssl.create_default_context(cafile=ca),
-                  TokenFile(token))
+                  token_file(token))
 
 
 def from_kubeconfig(path: str) -> Access:
@@ -79,13 +79,13 @@ def from_kubeconfig(path: str) -> Access:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
 
-    def token(fresh: bool) -> str:
+    def token() -> str:
         if found.refresh_api_key_hook is not None:
             found.refresh_api_key_hook(found)
         value = found.api_key.get("BearerToken") or found.api_key.get("authorization") or ""
         return str(value).partition(" ")[2] or str(value)
 
-    return Access(found.host, _context(found), token)
+    return Access(found.host, _context(found), Token(token))
 
 
 def _context(found: Any) -> ssl.SSLContext | None:
@@ -100,11 +100,14 @@ def _context(found: Any) -> ssl.SSLContext | None:
     return context
 
 
-class TokenFile:
-    """A service account's token, read again every minute because kubelet renews it."""
+class Token:
+    """A bearer token, read again every minute because whoever issued it renews it: kubelet, or a plugin of kubectl's.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    Not for each request: asking the `kubernetes` package for it costs 0.1 ms. `read` gives "" when it cannot be had.
+    """
+
+    def __init__(self, read: Callable[[], str]) -> None:
+        self._read = read
         self._read_at = float("-inf")
         self._token = ""
 
@@ -112,12 +115,21 @@ class TokenFile:
         """The token; `fresh` after a 401."""
         now = time.monotonic()
         if fresh or now - self._read_at > _TOKEN_AGE:
-            try:
-                self._token = self._path.read_text(encoding="ascii").strip()
-            except (OSError, ValueError) as error:          # the old one may still be good
-                log.warning("token file %s cannot be read: %s", self._path, error)
+            self._token = self._read() or self._token       # the old one may still be good
             self._read_at = now
         return self._token
+
+
+def token_file(path: Path) -> Token:
+    """A service account's token."""
+    def read() -> str:
+        try:
+            return path.read_text(encoding="ascii").strip()
+        except (OSError, ValueError) as error:
+            log.warning("token file %s cannot be read: %s", path, error)
+            return ""
+
+    return Token(read)
 
 
 class Kube:

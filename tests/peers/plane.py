@@ -10,7 +10,8 @@ from tests.cluster.audit import Audit
 from tests.cluster.cluster import Cluster
 
 POLICY = Path(__file__).with_name("audit-policy.yaml")
-ACCOUNT = "runner.kubeconfig"            # in the work folder
+# In the work folder, for one service account: a kubeconfig, and the files that Kubernetes gives a pod.
+ACCOUNT, FILES = "runner.kubeconfig", "runner"
 # What the controller manager may ask, a second and at once: its own defaults, and as good as no limits.
 DEFAULTS, LIFTED = "20/30", "1000/2000"
 
@@ -45,6 +46,10 @@ class Plane(Cluster):
                      "--serviceaccount=default:runner")
         token = self.kubectl("create", "token", "runner", "--duration=10h").strip()
         (self.work / ACCOUNT).write_text(json.dumps(control_plane.kubeconfig(self.work, token)))
+        files = self.work / FILES
+        files.mkdir()
+        for name, text in (("token", token), ("namespace", "default"), ("ca.crt", (self.work / "ca.pem").read_text())):
+            (files / name).write_text(text)
 
     def stop_manager(self) -> None:
         """End the controller manager: nobody binds, nobody protects."""

@@ -16,7 +16,7 @@ from tests.cluster import processes
 from tests.cluster.arrays import CHECKOUT
 from tests.cluster.namespaces import CONTROL, CONTROL_ADDRESS, inside
 from tests.peers import usage
-from tests.peers.plane import ACCOUNT, Plane
+from tests.peers.plane import ACCOUNT, FILES, Plane
 
 DELAY = 0.030                            # seconds
 NAME = "provisioner"                     # of its process: in each one's command line, by which it is found again
@@ -68,7 +68,9 @@ def _ours(_: Path, __: Path) -> list[str]:
 
 
 def _our_environment(work: Path) -> dict[str, str]:
-    return {"KUBECONFIG": f"{work}/{ACCOUNT}", "PURE_DISCOVERY_CONF": f"{work}/arrays/pure.json"}
+    """As in a pod, with a service account's files; nothing then needs the `kubernetes` package, nor its 15 MB."""
+    return {"KUBECONFIG": "", "KUBERNETES_SERVICE_HOST": CONTROL_ADDRESS, "KUBERNETES_SERVICE_PORT": "443",
+            "PURE_SERVICE_ACCOUNT_DIR": f"{work}/{FILES}", "PURE_DISCOVERY_CONF": f"{work}/arrays/pure.json"}
 
 
 def _csi(*options: str) -> Callable[[Path, Path], list[str]]:

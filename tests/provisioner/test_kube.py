@@ -11,7 +11,7 @@ import pytest
 
 from arrays.errors import ConfigError, PureError, Unreachable
 from provisioner import apierrors, kube
-from provisioner.kube import NODES, Access, Kube, TokenFile, from_kubeconfig, in_cluster, in_namespace, named
+from provisioner.kube import NODES, Access, Kube, Token, from_kubeconfig, in_cluster, in_namespace, named, token_file
 from provisioner.pace import Pacer
 from simulator.kubernetes import KubeApi
 
@@ -84,7 +84,7 @@ def test_a_token_is_read_every_minute_and_an_unreadable_one_kept(tmp_path: Path,
     monkeypatch.setattr(kube.time, "monotonic", lambda: now[0])
     file = tmp_path / "token"
     file.write_text("first\n")
-    token = TokenFile(file)
+    token = token_file(file)
     assert token(False) == "first"
     file.write_text("second")
     assert token(False) == "first"
@@ -92,6 +92,14 @@ def test_a_token_is_read_every_minute_and_an_unreadable_one_kept(tmp_path: Path,
     assert token(False) == "second"
     file.unlink()
     assert token(True) == "second"
+
+
+def test_a_token_costs_nothing_for_most_requests_and_is_new_after_a_401() -> None:
+    """Reading it may mean running a plugin of kubectl's."""
+    read = iter(("first", "second", ""))
+    token = Token(lambda: next(read))
+    assert [token(False), token(False), token(False)] == ["first"] * 3
+    assert [token(True), token(True)] == ["second"] * 2
 
 
 def test_a_wrong_token_is_said(api: KubeApi) -> None:
