@@ -34,6 +34,7 @@ class Measuring:
                     importlib.import_module(module.name)
         self._switch(False)
         os.environ.pop(CHILDREN, None)
+        os.register_at_fork(after_in_child=_trace_nothing)      # nobody would save what a fork has measured
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> None:
@@ -61,3 +62,8 @@ def _but_the_world(trace: Any) -> Any:
             return None
         return trace(frame, event, arg)
     return begin
+
+
+def _trace_nothing() -> None:
+    sys.settrace(None)
+    threading.settrace(None)
