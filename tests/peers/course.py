@@ -51,7 +51,7 @@ def burst(plane: Plane, runner: Runner, count: int) -> Run:
         used = usage.cpu(running.pid)
         _create(plane, runner, "c", count)
         running.wait(f"{count} claims bound", lambda: len(claims.moments("BOUND", "c")) >= count, PATIENCE)
-        used = usage.cpu(running.pid) - used
+        used = round(usage.cpu(running.pid) - used, 3)          # hundredths, without what floats make of them
         began = claims.moments("ADDED", "c")[0]
         made, bound = pvs.moments("ADDED", "pvc-")[-1] - began, claims.moments("BOUND", "c")[-1] - began
         time.sleep(LATE)
