@@ -44,7 +44,8 @@ _FRESH = {
     "mounted": "mkfs.ext4 -q -E nodiscard {device}",
     "lvm": "pvcreate -q {device} >/dev/null; vgcreate -q foreign {device} >/dev/null; "
            "lvcreate -q -n data -L 64M foreign >/dev/null",
-    "partitioned": "echo ',100M,L' | sfdisk -q {device}; kpartx -a {device}",
+    # udev runs kpartx too, at the same time; one of the two finds the device busy
+    "partitioned": "echo ',100M,L' | sfdisk -q {device}; until kpartx -a {device}; do sleep 0.2; done; udevadm settle",
 }
 _EACH_BOOT = {
     "mounted": "mkdir -p {directory}; mount {device} {directory}; echo hello > {directory}/hello; sync",
