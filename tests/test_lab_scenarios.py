@@ -31,7 +31,7 @@ SCENARIOS = {
         "paths::test_no_allowed_portal_is_an_error_that_names_the_networks",
     "dead portals": "paths::test_one_dead_portal_at_login paths::test_all_portals_dead",
     "a path lost and back under I/O": "paths::test_a_path_lost_and_restored_under_io "
-        "paths::test_mount_and_unmount_with_one_cable_pulled machine::test_a_pulled_cable_fails_one_path_and_comes_back",
+        "paths::test_mount_and_unmount_with_one_cable_pulled",
     "the target restarts": "paths::test_the_target_restarts_under_io",
     "CHAP": "paths::test_chap",
     "a reboot in the middle": "move::test_a_reboot_in_the_middle",
@@ -59,8 +59,7 @@ SCENARIOS = {
     "flex doctor": "doctor::test_a_whole_node_has_nothing_to_mend doctor::test_everything_missing_has_a_line_of_its_own "
         "doctor::test_addresses_that_do_not_answer doctor::test_what_is_set_up_badly_is_warned_about",
     "the bundle, and kubelet in a container": "container::test_the_bundle container::test_kubelet_in_a_container",
-    "the lab itself": "machine::test_data_moves_between_nodes_over_two_paths_and_grows "
-        "machine::test_a_reset_keeps_the_disk_and_loses_the_rest",
+    "the lab itself": "machine::test_data_moves_between_nodes_over_two_paths_and_grows",
     # The twelve facts of node-attach.md. Somebody else's LUNs are in use through all tests (conftest.py, _used).
     "1 blank is proven by reading zeros": "block::test_a_volume_of_random_bytes_is_never_formatted "
         "block::test_a_volume_that_cannot_be_read_is_never_formatted",

@@ -90,8 +90,10 @@ def test_a_reboot_in_the_middle(node2: Node, array: FlashArray, lab: Lab):
     volume, other = array.new_volume(), array.new_volume()
     for each in (volume, other):
         assert node2.mount("pod", each.pv, each.options()).status == SUCCESS
-    node2.sh(f"echo kept > '{node2.directory('pod', volume.pv)}/kept'; sync")
+    node2.sh(f"echo kept > '{node2.directory('pod', volume.pv)}/kept'; sync; echo lost > /run/lost")
     lab.reset(node2)
+    assert node2.view() == {"sessions": [], "paths": [], "maps": [], "mounts": []}
+    assert node2.sh("cat /foreign/hello; ls /run | grep lost || true") == "hello\n"
     assert node2.mount("pod", volume.pv, volume.options()).status == SUCCESS
     assert node2.sh(f"cat '{node2.directory('pod', volume.pv)}/kept'") == "kept\n"
     for each in (volume, other):
