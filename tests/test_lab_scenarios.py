@@ -12,7 +12,7 @@ LAB = Path(__file__).resolve().parent / "lab"
 SCENARIOS = {
     # A FlashArray's volumes
     "mount, a second pod, unmount in any order, repeated calls":
-        "block::test_mount_write_unmount block::test_two_pods_of_a_node_share_a_volume "
+        "block::test_file_systems_keep_their_data block::test_two_pods_of_a_node_share_a_volume "
         "block::test_unmount_of_what_was_never_mounted_is_done",
     "crossed calls, two pods at once":
         "cut::test_mount_while_the_other_pod_unmounts cut::test_two_pods_of_one_volume_at_once",

@@ -10,37 +10,30 @@ from tests.lab.node import KUBELET_PATIENCE, Node, eventually
 SUCCESS = "Success"
 
 
-def test_mount_write_unmount(node1: Node, array: FlashArray):
-    """A fresh volume becomes an xfs on a map of two paths; after unmount nothing of it is on the node or the array."""
-    volume = array.new_volume()
-    answer = node1.mount("pod", volume.pv, volume.options())
-    assert answer.status == SUCCESS, answer
-    view = node1.view(paths=2)
-    assert [path["wwid"] for path in view["paths"]] == [f"naa.{volume.wwid[1:]}"] * 2
-    held, = view["maps"]
-    assert held["uuid"] == f"mpath-{volume.wwid}" and len(held["slaves"]) == 2
-    mount, = view["mounts"]
-    assert (mount["fs"], mount["directory"]) == ("xfs", node1.directory("pod", volume.pv))
-    assert list(volume.connections) == ["node1"]
-
-    assert node1.unmount("pod", volume.pv).status == SUCCESS
-    view = node1.view()
-    assert (view["paths"], view["maps"], view["mounts"]) == ([], [], [])
-    assert volume.connections == {}
-
-
 @pytest.mark.parametrize("fs", ["ext4", "xfs", "btrfs"])
 def test_file_systems_keep_their_data(node1: Node, array: FlashArray, fs: str):
-    """Made once with the class's mkfs and mount options; mounted again with the data in it."""
+    """Made once with the class's mkfs and mount options, on a map of two paths; mounted again with the data in it.
+
+    After an unmount nothing of the volume is on the node or the array.
+    """
     volume = array.new_volume()
     create = {"xfs": "-q -m reflink=0", "ext4": "-q -m 2", "btrfs": "-q"}[fs]
     options = {**volume.options(createOptions=create, mountOptions="noatime,discard"), "kubernetes.io/fsType": fs}
     directory = node1.directory("pod", volume.pv)
     assert node1.mount("pod", volume.pv, options).status == SUCCESS
     node1.sh(f"echo hello > '{directory}/hello'")
-    mount, = node1.view()["mounts"]
-    assert mount["fs"] == fs and "noatime" in mount["options"] and "discard" in mount["options"]
+    view = node1.view(paths=2)
+    assert [path["wwid"] for path in view["paths"]] == [f"naa.{volume.wwid[1:]}"] * 2
+    held, = view["maps"]
+    assert held["uuid"] == f"mpath-{volume.wwid}" and len(held["slaves"]) == 2
+    mount, = view["mounts"]
+    assert (mount["fs"], mount["directory"]) == (fs, directory)
+    assert "noatime" in mount["options"] and "discard" in mount["options"]
+    assert list(volume.connections) == ["node1"]
     assert node1.unmount("pod", volume.pv).status == SUCCESS
+    view = node1.view()
+    assert (view["paths"], view["maps"], view["mounts"]) == ([], [], [])
+    assert volume.connections == {}
 
     assert node1.mount("pod", volume.pv, options).status == SUCCESS
     assert node1.sh(f"cat '{directory}/hello'") == "hello\n"

@@ -46,9 +46,9 @@ def test_mount_and_unmount_cut_at_each_step(node1: Node, array: FlashArray):
 def test_a_mount_given_up_after_a_cut_leaves_nothing(node1: Node, array: FlashArray):
     """kubelet never repeats the mount (the pod was deleted): its unmount releases what the cut call had begun.
 
-    Each second boundary: what a cut leaves differs little from one to the next, and this is the third walk.
+    Each third boundary: what a cut leaves differs little from one to the next, and this is the third walk.
     """
-    for number in range(1, STEPS, 2):
+    for number in range(1, STEPS, 3):
         volume = array.new_volume()
         step = node1.cut(number, lambda: node1.mount("pod", volume.pv, volume.options()))
         answer = eventually(lambda: node1.unmount("pod", volume.pv))

@@ -19,8 +19,8 @@ def configured(node1: Node) -> Iterator[Node]:
     node1.use_multipath_conf(MULTIPATH_CONF)
 
 
-@pytest.mark.parametrize("mode, friendly", [("strict", "no"), ("strict", "yes"), ("yes", "yes"), ("smart", "no"),
-                                            ("no", "yes"), ("greedy", "no")])
+@pytest.mark.parametrize("mode, friendly", [("strict", "no"), ("yes", "yes"), ("smart", "no"), ("no", "yes"),
+                                            ("greedy", "no")])
 def test_modes_and_names(configured: Node, array: FlashArray, mode: str, friendly: str):
     """A new volume gets its map with both paths, resizes and goes, whatever the map is called."""
     configured.use_multipath_conf(f"defaults {{\n find_multipaths {mode}\n user_friendly_names {friendly}\n}}\n"
