@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.__main__ import failed_in
+
 LAB = Path(__file__).resolve().parent / "lab"
 
 SCENARIOS = {
@@ -96,3 +98,10 @@ def test_each_test_of_the_lab_is_named_by_a_scenario() -> None:
     rooms = [path.stem.removeprefix("test_") for path in LAB.glob("test_*.py")]
     named = set(re.findall(r"\w+::\w+", " ".join(SCENARIOS.values())))
     assert {f"{room}::{name}" for room in rooms for name in functions_of(room)} == named
+
+
+def test_what_failed_in_the_lab_is_found_in_what_it_tells() -> None:
+    """For its second try: each test once, whichever of its phases failed, and no line of its output."""
+    told = "==== tests/lab/test_block.py::test_one[in the last MiB] (call)\nE  ==== no (call) here\n" \
+           "==== tests/lab/test_block.py::test_one[in the last MiB] (teardown)\n==== tests/lab/test_fc.py::two (setup)\n"
+    assert failed_in(told) == ["tests/lab/test_block.py::test_one[in the last MiB]", "tests/lab/test_fc.py::two"]
