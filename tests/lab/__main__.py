@@ -67,8 +67,10 @@ def two_labs() -> int:
     failed = [test for path in map(failures, "12") if path.exists() for test in failed_in(path.read_text())]
     if status != pytest.ExitCode.TESTS_FAILED or not failed:
         return status
-    print(f"lab: FAILED, and tried once more in a fresh lab: {' '.join(failed)}", flush=True)
-    return run_all({"again": (2, failed)})
+    print(f"lab: FAILED, now tried once more in a fresh lab: {' '.join(failed)}", flush=True)
+    again = run_all({"again": (2, failed)})
+    print(f"lab: failed at first, {'and again' if again else 'passed in a fresh lab'}: {' '.join(failed)}", flush=True)
+    return again
 
 
 def failures(name: str) -> Path:

@@ -21,6 +21,7 @@ from tests.cluster.arrays import CHECKOUT
 from tests.cluster.namespaces import CONTROL, CONTROL_ADDRESS, inside
 
 LONGEST = 3600                          # seconds a watch may last
+SILENT = 60                             # seconds without a word after which it is begun again where it was
 _VERSION = re.compile(rb'"resourceVersion":"([0-9]+)"')     # the first is the object's own, claimRef's comes later
 _ANNOUNCED = re.compile(rb'{"type":"(ADDED|MODIFIED|DELETED)","object":.*?"metadata":{"name":"([^"]+)"')
 
@@ -92,12 +93,15 @@ def main(work: Path, resource: str, file: Path) -> None:
 
 
 def _watch(work: Path, resource: str, version: str) -> http.client.HTTPResponse:
-    """The answer to a watch from there on; from nowhere: what there is, then what comes."""
+    """The answer to a watch from there on; from nowhere: what there is, then what comes. Ends the program if refused."""
     tls = ssl.create_default_context(cafile=str(work / "ca.pem"))
-    connection = http.client.HTTPSConnection(CONTROL_ADDRESS, 443, context=tls)
+    connection = http.client.HTTPSConnection(CONTROL_ADDRESS, 443, timeout=SILENT, context=tls)
     connection.request("GET", f"/api/v1/{resource}?watch=1&resourceVersion={version}&timeoutSeconds={LONGEST}",
                        headers={"Authorization": f"Bearer {flood.admin_token(work)}"})
-    return connection.getresponse()
+    answer = connection.getresponse()
+    if answer.status != 200:
+        sys.exit(f"watch of {resource} from version {version or 'none'} on: {answer.status} {answer.reason}")
+    return answer
 
 
 def _lines(answer: http.client.HTTPResponse) -> Iterator[bytes]:
