@@ -5,13 +5,16 @@ PureStorage-OpenConnect/swagger, html/models/FB1.N, has them: a name filter was 
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from arrays.client import Client, same
 from arrays.errors import ConfigError, Refused
 from arrays.names import check_file_system_name, check_snapshot_name, check_suffix
+from arrays.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from arrays.flashblade_session import FlashBladeSession
 
 _PATTERN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.*")
@@ -92,11 +95,11 @@ class BladeSnapshots(Client["FlashBladeSession"]):
     def _speaks(self, version: str) -> bool:
         return self._ask("tell", "its versions of REST", lambda rest: rest.speaks(version))
 
-    def _items(self, verb: str, thing: str, path: str, params: Mapping[str, str] | None = None) -> list[Any]:
+    def _items(self, verb: str, thing: str, path: str, params: Mapping[str, str] | None = None) -> "list[Any]":
         ask: "Callable[[FlashBladeSession], list[Any]]" = lambda rest: rest.items(path, params)
         return self._ask(verb, thing, ask)
 
 
-def _snapshot(row: Mapping[str, Any]) -> FileSystemSnapshot:
+def _snapshot(row: "Mapping[str, Any]") -> FileSystemSnapshot:
     """{"name", "suffix", "source", "destroyed"}"""
     return FileSystemSnapshot(row["name"], row.get("source") or row["name"].rpartition(".")[0], bool(row.get("destroyed")))

@@ -1,12 +1,14 @@
 """How a FlashArray is called: through `purestorage`, long lists page by page, newer features only where they exist."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from arrays.client import Client
 from arrays.errors import Refused
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from arrays.https import Door
     from arrays.purestorage_session import PurestorageSession
 
@@ -22,14 +24,14 @@ class Calls(Client["PurestorageSession"]):
         from arrays.purestorage_session import PurestorageSession
         return PurestorageSession(door, self.entry.token)
 
-    def _pages(self, thing: str, call: "Callable[[PurestorageSession, dict[str, Any]], Any]") -> list[Any]:
+    def _pages(self, thing: str, call: "Callable[[PurestorageSession, dict[str, Any]], Any]") -> "list[Any]":
         """All rows of a list that may be long, page by page.
 
         A page may be shorter than asked for, and the last one may come with a token too (the library's page_through
         goes on until a page is empty), so the end is where the array says how many there are, or at an empty page.
         """
-        rows: list[Any] = []
-        page: dict[str, Any] = {"limit": PAGE}
+        rows: "list[Any]" = []
+        page: "dict[str, Any]" = {"limit": PAGE}
         while True:
             found = self._ask("list", thing, lambda rest: call(rest, page))
             rows += found
@@ -44,7 +46,7 @@ class Calls(Client["PurestorageSession"]):
             raise Refused(self.who, f"{verb} {thing}", f"its REST is older than {version}, which {feature} needs")
 
 
-def total(rows: Any) -> int | None:
+def total(rows: "Any") -> int | None:
     """How many rows there are on all pages together, None when the array does not say."""
     told = rows.headers.get("x-total-item-count", "")
     return int(told) if told.isdecimal() else None

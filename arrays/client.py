@@ -2,28 +2,34 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from arrays.entries import Entry
 from arrays.errors import Unreachable
 from arrays.refusals import Declined
 
-if TYPE_CHECKING:       # HTTP and TLS take longer to import than all of this room together: not before a call
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Generic, Protocol, TypeVar
+
     from arrays.https import Door
 
+    class Session(Protocol):
+        """What is known of a session here: that it ends."""
 
-class Session(Protocol):
-    """What is known of a session here: that it ends."""
+        def close(self) -> None: ...
 
-    def close(self) -> None: ...
+    S = TypeVar("S", bound=Session)
+    T = TypeVar("T")
+else:
+    class Generic:
+        """As little of typing's as a class statement needs: Client["PurestorageSession"] is Client."""
+
+        def __class_getitem__(cls, session):
+            return cls
 
 
-S = TypeVar("S", bound=Session)
-T = TypeVar("T")
-
-
-class Client(ABC, Generic[S]):
+class Client(ABC, Generic["S"]):
     """One array of the fleet; may be shared by threads. Making one costs nothing: the first call connects and logs in.
 
     Times are in seconds: to connect, and for each piece of an answer.
@@ -36,7 +42,7 @@ class Client(ABC, Generic[S]):
         self.closed = False
         self._timeouts = (connect_timeout, read_timeout)
         self._lock = threading.Lock()
-        self._session: S | None = None
+        self._session: "S | None" = None
 
     @property
     def name(self) -> str:
@@ -60,10 +66,10 @@ class Client(ABC, Generic[S]):
             session.close()
 
     @abstractmethod
-    def _session_over(self, door: "Door") -> S:
+    def _session_over(self, door: "Door") -> "S":
         """A session that speaks this product's REST through `door`."""
 
-    def _rest(self) -> S:
+    def _rest(self) -> "S":
         session = self._session
         if session is None:
             with self._lock:
@@ -72,11 +78,11 @@ class Client(ABC, Generic[S]):
                 session = self._session = self._session or self._new_session()
         return session
 
-    def _new_session(self) -> S:
-        from arrays.https import Door
+    def _new_session(self) -> "S":
+        from arrays.https import Door       # HTTP and TLS take longer to import than all of this room: not before a call
         return self._session_over(Door(self.who, self.entry.endpoint, self.entry.verify, *self._timeouts))
 
-    def _ask(self, verb: str, thing: str, call: Callable[[S], T]) -> T:
+    def _ask(self, verb: str, thing: str, call: "Callable[[S], T]") -> "T":
         """Make a call of the session; a refusal says that the array refused to `verb` the `thing`."""
         try:
             return call(self._rest())

@@ -4,7 +4,10 @@ Written by hand instead of with dataclasses: that import alone costs a call-out 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Entry:
@@ -29,14 +32,14 @@ class Entry:
     def name(self) -> str:
         return self.endpoint
 
-    def _put(self, **values: Any) -> None:
+    def _put(self, **values: "Any") -> None:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    def _values(self) -> tuple[Any, ...]:
+    def _values(self) -> "tuple[Any, ...]":
         return (self.endpoint, self.token, tuple(sorted(self.labels.items())), self.verify)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: "Any") -> None:
         raise AttributeError(f"{type(self).__name__} cannot be changed")
 
     def __delattr__(self, name: str) -> None:
@@ -63,7 +66,7 @@ class FlashArrayEntry(Entry):
         super().__init__(endpoint, token, labels, verify)
         self._put(replication_pods=tuple(replication_pods))
 
-    def _values(self) -> tuple[Any, ...]:
+    def _values(self) -> "tuple[Any, ...]":
         return (*super()._values(), self.replication_pods)
 
 
@@ -78,5 +81,5 @@ class FlashBladeEntry(Entry):
         super().__init__(endpoint, token, labels, verify)
         self._put(nfs_endpoint=nfs_endpoint)
 
-    def _values(self) -> tuple[Any, ...]:
+    def _values(self) -> "tuple[Any, ...]":
         return (*super()._values(), self.nfs_endpoint)

@@ -5,10 +5,13 @@ shows a value: it may be a token that was put into the wrong field.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from arrays.errors import ConfigError
 from arrays.names import check_pod_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _HOST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")
 _IPV6 = frozenset("0123456789abcdefABCDEF:.")
@@ -28,13 +31,13 @@ def kind(value: object) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
-def refuse_twice(found: Mapping[str, Any], place: str) -> None:
+def refuse_twice(found: "Mapping[str, Any]", place: str) -> None:
     """Refuse an object some key of which was written twice (fleet.py's JSON objects remember that)."""
     if twice := getattr(found, "twice", ()):
         raise ConfigError(f"{place}: {twice[0]} is written twice: keep one of them")
 
 
-def check_present(entry: Mapping[str, Any], needed: Sequence[str], place: str) -> None:
+def check_present(entry: "Mapping[str, Any]", needed: Sequence[str], place: str) -> None:
     """Refuse an entry that lacks a field; one that differs in nothing but case is named as the slip it is."""
     missing = [key for key in needed if entry.get(key) in (None, "")]
     if missing:
@@ -58,7 +61,7 @@ def endpoint(value: object, place: str, port: bool = True) -> str:
     return text
 
 
-def nfs_endpoint(entry: Mapping[str, Any], place: str) -> Any:
+def nfs_endpoint(entry: "Mapping[str, Any]", place: str) -> "Any":
     """NfsEndPoint in either spelling (the 5.x and the 6.x charts differ), None when there is none."""
     both = [entry[key] for key in ("NfsEndPoint", "NFSEndPoint") if entry.get(key) not in (None, "")]
     if len(both) == 2 and both[0] != both[1]:
@@ -123,7 +126,7 @@ def _text(value: object, place: str) -> str:
     return value.strip()
 
 
-def _referred(reference: Mapping[str, Any], place: str, environment: Mapping[str, str]) -> str:
+def _referred(reference: "Mapping[str, Any]", place: str, environment: Mapping[str, str]) -> str:
     match list(reference.items()):
         case [(_, str(name))] if looks_like_token(name):
             raise ConfigError(f"{place}: write a token as it is, without braces around it")

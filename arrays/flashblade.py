@@ -5,19 +5,23 @@ as was asked for, that is success. Fields differ by version of REST: see `_nfs` 
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from arrays.blade_snapshots import BladeSnapshots, FileSystemSnapshot
 from arrays.client import same
 from arrays.entries import FlashBladeEntry
 from arrays.errors import ConfigError, NotFound, Refused, VolumeDiffers
 from arrays.names import check_file_system_name, check_snapshot_name, export
-from arrays.records import Identity, Row, Space
+from arrays.records import Identity, Space
+from arrays.tuples import NamedTuple
 from arrays.units import human_exactly
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from arrays.flashblade_session import FlashBladeSession
     from arrays.https import Door
+    from arrays.records import Row
 
 __all__ = ["FileSystem", "FileSystemSnapshot", "FlashBlade", "Identity", "Space"]
 
@@ -196,7 +200,7 @@ class FlashBlade(BladeSnapshots):
             if self.find_file_system(name, pending=True):
                 raise
 
-    def _patch(self, verb: str, name: str, changes: Mapping[str, Any]) -> FileSystem:
+    def _patch(self, verb: str, name: str, changes: "Mapping[str, Any]") -> FileSystem:
         try:
             answer = self._ask(verb, f"file system {name}",
                                lambda rest: rest.call("PATCH", "file-systems", {"name": name}, changes))
@@ -220,18 +224,18 @@ class FlashBlade(BladeSnapshots):
 
     # What depends on the version
 
-    def _nfs(self, v3: bool, v4_1: bool) -> dict[str, Any]:
+    def _nfs(self, v3: bool, v4_1: bool) -> "dict[str, Any]":
         """NFS 4.1 came with REST 1.6, which calls NFS 3 by its number; both spellings at once would contradict."""
         if self._speaks("1.6"):
             return {"v3_enabled": v3, "v4_1_enabled": v4_1}
         return {"enabled": v3 or v4_1}
 
-    def _limit(self) -> dict[str, Any]:
+    def _limit(self) -> "dict[str, Any]":
         """Before REST 1.4 the size of a file system is only what is shown to its users."""
         return {"hard_limit_enabled": True} if self._speaks("1.4") else {}
 
 
-def _file_system(row: Row) -> FileSystem:
+def _file_system(row: "Row") -> FileSystem:
     """{"name", "provisioned", "destroyed", "time_remaining" (ms), "nfs": {…}, "snapshot_directory_enabled", "space"}"""
     nfs = row.get("nfs") or {}
     return FileSystem(row["name"], int(row.get("provisioned") or 0), bool(row.get("destroyed")), nfs.get("rules") or "",

@@ -7,12 +7,15 @@ query, bodies are JSON, lists come as {"items": […], "pagination_info": {"cont
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from arrays.errors import Unreachable, Unusable
 from arrays.https import Answer, Door, content
 from arrays.login import Login, Logins, newest, number
 from arrays.refusals import Declined
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SPOKEN = tuple(f"1.{minor}" for minor in range(13))
 OLDEST = "1.3"              # the first that tells name and space of the array
@@ -31,9 +34,9 @@ class FlashBladeSession:
         """Whether the array's REST is `version` ("1.6") or newer; logs in if nobody did yet."""
         return number(self._logins.current().version) >= number(version)
 
-    def items(self, path: str, params: Mapping[str, str] | None = None) -> list[Any]:
+    def items(self, path: str, params: Mapping[str, str] | None = None) -> "list[Any]":
         """All items of a list, page by page."""
-        found: list[Any] = []
+        found: "list[Any]" = []
         page = dict(params or {})
         while True:
             answer = self.call("GET", path, page)
@@ -43,7 +46,7 @@ class FlashBladeSession:
                 return found
             page["token"] = following
 
-    def call(self, method: str, path: str, params: Mapping[str, str], body: Mapping[str, Any] | None = None) -> Any:
+    def call(self, method: str, path: str, params: Mapping[str, str], body: "Mapping[str, Any] | None" = None) -> "Any":
         """Send one request and return the object it is answered with ({} for none); a refusal raises Declined.
 
         An expired log-in is a 401 or, on some releases, a 403, a withdrawn version of REST a 450; none of them was

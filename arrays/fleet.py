@@ -12,7 +12,6 @@ A bad entry is left out and complained of by its place, so that one slip never t
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
 
 from arrays import fields
 from arrays.entries import Entry as Entry
@@ -20,7 +19,11 @@ from arrays.entries import FlashArrayEntry as FlashArrayEntry
 from arrays.entries import FlashBladeEntry as FlashBladeEntry
 from arrays.errors import ConfigError
 
-E = TypeVar("E", bound=Entry)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    E = TypeVar("E", bound=Entry)
 
 _COMMON_KEYS = ("MgmtEndPoint", "APIToken", "Labels", "VerifyTLS")
 _ARRAY_KEYS = (*_COMMON_KEYS, "ReplicationPods")
@@ -87,13 +90,13 @@ def check(data: object, where: str = "pure.json", environment: Mapping[str, str]
 
 # The text
 
-class _Object(dict[str, Any]):
+class _Object(dict[str, "Any"]):
     """A JSON object that remembers which keys were written twice; json itself keeps the last one and says nothing."""
 
     twice: tuple[str, ...] = ()
 
 
-def _object(pairs: list[tuple[str, Any]]) -> _Object:
+def _object(pairs: "list[tuple[str, Any]]") -> _Object:
     found = _Object(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -101,7 +104,7 @@ def _object(pairs: list[tuple[str, Any]]) -> _Object:
     return found
 
 
-def _json(text: str, where: str) -> Any:
+def _json(text: str, where: str) -> "Any":
     if not text.strip():
         raise ConfigError(f"{where}: is empty: write the arrays into it")
     try:
@@ -110,7 +113,7 @@ def _json(text: str, where: str) -> Any:
         raise ConfigError(f"{where}: is not JSON: {error}") from None
 
 
-def _lists(data: object, where: str) -> Mapping[str, Any]:
+def _lists(data: object, where: str) -> "Mapping[str, Any]":
     """The object that holds the two lists: the top one or the one below "arrays"."""
     top = _mapping(data, where)
     if top.get("arrays") is None:
@@ -120,7 +123,7 @@ def _lists(data: object, where: str) -> Mapping[str, Any]:
     return _mapping(top["arrays"], f"{where}: arrays")
 
 
-def _mapping(data: object, where: str) -> Mapping[str, Any]:
+def _mapping(data: object, where: str) -> "Mapping[str, Any]":
     if not isinstance(data, Mapping):
         raise ConfigError(f'{where}: is {fields.kind(data)}, not an object with "FlashArrays" and "FlashBlades"')
     fields.refuse_twice(data, where)
@@ -138,7 +141,7 @@ class _Reader:
         self._complaints: list[str] = []
         self._places: dict[str, str] = {}       # endpoint in lower case -> where it was written first
 
-    def fleet(self, lists: Mapping[str, Any]) -> Fleet:
+    def fleet(self, lists: "Mapping[str, Any]") -> Fleet:
         for key in lists:
             if key not in ("FlashArrays", "FlashBlades", "arrays"):
                 self._complaints.append(f"{self._where}: {key} is not known here: arrays belong in FlashArrays and "
@@ -150,8 +153,8 @@ class _Reader:
                               or f"{self._where}: names no array: add one to FlashArrays or FlashBlades")
         return Fleet(arrays, blades, self._complaints)
 
-    def _entries(self, lists: Mapping[str, Any], key: str,
-                 read: Callable[[Mapping[str, Any], str], E]) -> list[E]:
+    def _entries(self, lists: "Mapping[str, Any]", key: str,
+                 read: "Callable[[Mapping[str, Any], str], E]") -> "list[E]":
         entries = []
         for place, found in self._elements(lists.get(key), f"{self._where}: {key}"):
             try:
@@ -174,7 +177,7 @@ class _Reader:
         for index, element in enumerate(found):
             yield f"{where}[{index}]", element
 
-    def _flash_array(self, entry: Mapping[str, Any], place: str) -> FlashArrayEntry:
+    def _flash_array(self, entry: "Mapping[str, Any]", place: str) -> FlashArrayEntry:
         fields.check_present(entry, ("MgmtEndPoint", "APIToken"), place)
         token = self._token(entry, place)
         if token.startswith("T-"):
@@ -186,7 +189,7 @@ class _Reader:
                                fields.verify(entry.get("VerifyTLS"), f"{place}: VerifyTLS"),
                                fields.pods(entry.get("ReplicationPods"), f"{place}: ReplicationPods"))
 
-    def _flash_blade(self, entry: Mapping[str, Any], place: str) -> FlashBladeEntry:
+    def _flash_blade(self, entry: "Mapping[str, Any]", place: str) -> FlashBladeEntry:
         nfs = fields.nfs_endpoint(entry, place)
         fields.check_present({**entry, "NfsEndPoint": nfs}, ("MgmtEndPoint", "APIToken", "NfsEndPoint"), place)
         token = self._token(entry, place)
@@ -199,10 +202,10 @@ class _Reader:
                                fields.labels(entry.get("Labels"), f"{place}: Labels"),
                                fields.verify(entry.get("VerifyTLS"), f"{place}: VerifyTLS"))
 
-    def _token(self, entry: Mapping[str, Any], place: str) -> str:
+    def _token(self, entry: "Mapping[str, Any]", place: str) -> str:
         return fields.token(entry["APIToken"], f"{place}: APIToken", self._environment)
 
-    def _warn_of_unknown(self, entry: Mapping[str, Any], known: Sequence[str], place: str) -> None:
+    def _warn_of_unknown(self, entry: "Mapping[str, Any]", known: Sequence[str], place: str) -> None:
         self._complaints += [f"{place}: {key} is not known here and was left out" for key in entry if key not in known]
 
     def _refuse_repeated(self, entry: Entry, place: str) -> None:

@@ -5,7 +5,6 @@ handed out again as soon as they are free: whoever looks for a device checks its
 """
 
 from collections.abc import Collection, Iterable
-from typing import Any
 
 from arrays import records
 from arrays.calls import Calls
@@ -14,6 +13,10 @@ from arrays.errors import Busy, ConfigError, NotFound, Refused
 from arrays.names import LONGEST_NAME, check_host_name, check_volume_name
 from arrays.records import Connection, Host
 from arrays.refusals import is_about_host, is_disconnected, is_in_use, is_there
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 RACES = 5                   # times that another process may come first (cinder's number)
 
@@ -139,7 +142,7 @@ class Hosts(Calls):
         return next((found for found in self.connections(volume) if same(found.host, host)), None)
 
     def _members(self, group: str) -> list[str]:
-        row: Any = self._ask("look at", f"host group {group}", lambda rest: rest.get_hgroup(group))
+        row: "Any" = self._ask("look at", f"host group {group}", lambda rest: rest.get_hgroup(group))
         return list(row.get("hosts") or ())
 
     def _missing(self, host: str, volume: str, refused: NotFound) -> NotFound:

@@ -17,10 +17,14 @@ import threading
 import time
 from collections.abc import Mapping
 from http.client import HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
-from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from arrays.errors import Unreachable, Unusable
+from arrays.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 CONNECTIONS = 32            # at one time to one array; a further thread waits for a free one
 PAUSE = 0.25                # seconds before the one repeat of a safe call
@@ -182,7 +186,7 @@ class Door:
         return "the connection broke off before the whole answer was there"
 
 
-def content(answer: Answer, who: str) -> Any:
+def content(answer: Answer, who: str) -> "Any":
     """What a success says; Unreachable unless that is JSON, for then something else than an array answered."""
     kind = answer.headers.get("Content-Type", "")
     if "application/json" not in kind:

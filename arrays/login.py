@@ -2,9 +2,9 @@
 
 import threading
 from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple
 
 from arrays.errors import PureError, Unusable
+from arrays.tuples import NamedTuple
 
 
 class Login(NamedTuple):

@@ -1,11 +1,13 @@
 """Whole lists of what belongs to volumes, one call each however many volumes there are: for reports, not for call-outs."""
 
-from typing import Any
-
 from arrays import records
 from arrays.calls import Calls
 from arrays.errors import NotFound
 from arrays.records import Activity, Snapshot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Overview(Calls):
@@ -35,7 +37,7 @@ class Overview(Calls):
         """What is read from and written to each volume just now."""
         return {row["name"]: records.activity(row) for row in self._rows("activity", pattern, action="monitor")}
 
-    def _rows(self, what: str, pattern: str, **wanted: Any) -> list[Any]:
+    def _rows(self, what: str, pattern: str, **wanted: "Any") -> "list[Any]":
         try:
             return list(self._ask("list", f"{what} of volumes {pattern}",
                                   lambda rest: rest.list_volumes(names=[pattern], **wanted)))

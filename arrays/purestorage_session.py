@@ -13,15 +13,18 @@ import json
 import sys
 from importlib.machinery import PathFinder
 from types import ModuleType
-from typing import Any
 
 from arrays.errors import Unreachable, Unusable
 from arrays.https import Answer, Door, content
 from arrays.login import Login, Logins, newest, number
 from arrays.refusals import Declined
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def _load_purestorage() -> dict[str, Any]:
+
+def _load_purestorage() -> "dict[str, Any]":
     """The library's names, loaded without what it imports for sending requests, which is done here in another way.
 
     It wants `requests`, which takes a call-out of the driver longer than all else together, and LooseVersion of
@@ -31,20 +34,20 @@ def _load_purestorage() -> dict[str, Any]:
     empty = {name: ModuleType(name) for name in ("requests", "distutils.version")}
     vars(empty["distutils.version"])["LooseVersion"] = str
 
-    def import_for_it(name: str, *rest: Any) -> Any:
+    def import_for_it(name: str, *rest: "Any") -> "Any":
         return empty.get(name) or __import__(name, *rest)
 
     module = PathFinder.find_spec("purestorage.purestorage", [f"{place}/purestorage" for place in sys.path])
     if module is None or module.loader is None:
         raise ImportError("purestorage is not installed", name="purestorage")
-    names: dict[str, Any] = {"__name__": f"{__name__}.library",
-                             "__builtins__": {**vars(builtins), "__import__": import_for_it}}
+    names: "dict[str, Any]" = {"__name__": f"{__name__}.library",
+                               "__builtins__": {**vars(builtins), "__import__": import_for_it}}
     exec(module.loader.get_code(module.name), names)        # type: ignore[attr-defined]  # all file loaders have it
     return names
 
 
 _library = _load_purestorage()
-_FlashArray: Any = _library["FlashArray"]
+_FlashArray: "Any" = _library["FlashArray"]
 
 OLDEST = "1.7"              # every feature used without asking for a version is in REST 1.7
 JSON = {"Content-Type": "application/json"}
@@ -72,7 +75,7 @@ class PurestorageSession(_FlashArray):      # type: ignore[misc]  # the library 
         """Close the connections; the array forgets the log-in by itself after half an hour."""
         self._door.close()
 
-    def _request(self, method: str, path: str, data: Any = None, reestablish_session: bool = True) -> Any:
+    def _request(self, method: str, path: str, data: "Any" = None, reestablish_session: bool = True) -> "Any":
         """Send one of the library's calls; a 401 costs a new log-in, a 450 the same with a look at the versions."""
         body = json.dumps(data).encode()
         login = self._logins.current()

@@ -8,9 +8,12 @@ Where an answer decides about data, the clients look at the object again instead
 """
 
 import json
-from typing import Any
 
 from arrays.errors import NotFound, PureError, Refused, TokenRefused, Unreachable, Unusable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SHOWN = 300                 # characters of an array's words in a message
 
@@ -107,7 +110,7 @@ def said(body: str, thing: str = "") -> str:
     return _cut("; ".join(filter(None, (_message(row, thing) for row in rows))))
 
 
-def _message(row: Any, thing: str) -> str:
+def _message(row: "Any", thing: str) -> str:
     if not isinstance(row, dict):
         return str(row) if isinstance(row, str) else ""
     text = str(row.get("msg") or row.get("message") or row.get("pure_err_key") or "")

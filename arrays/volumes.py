@@ -4,8 +4,6 @@ The pattern of a change: act; when the array refuses, look at the object; if it 
 success. Sizes are bytes. Names were checked by arrays.names, since the library puts them into URLs as they are.
 """
 
-from typing import Any
-
 from arrays import records
 from arrays.calls import Calls, total
 from arrays.client import same
@@ -14,6 +12,10 @@ from arrays.names import base_name, check_pod_name, check_snapshot_name, check_s
 from arrays.records import Activity, Snapshot, Space, Volume
 from arrays.refusals import is_pending
 from arrays.units import SECTOR, human_exactly, span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Volumes(Calls):
@@ -36,7 +38,7 @@ class Volumes(Calls):
 
     def volumes(self, pattern: str = "", pending: bool = False) -> list[Volume]:
         """All volumes, or those whose names fit `pattern` ("k8s-*"); with `pending` the destroyed ones too."""
-        wanted: dict[str, Any] = {"names": [pattern]} if pattern else {}
+        wanted: "dict[str, Any]" = {"names": [pattern]} if pattern else {}
         try:
             rows = self._pages("volumes", lambda rest, page: rest.list_volumes(**wanted, **_pending(pending), **page))
         except NotFound:                # a pattern without "*" that fits nothing is refused by some releases
@@ -267,5 +269,5 @@ def _check_size(name: str, size: int) -> None:
         raise ConfigError(f"volume {name}: a size of {size} bytes is no multiple of {SECTOR}: round it up first")
 
 
-def _pending(pending: bool) -> dict[str, Any]:
+def _pending(pending: bool) -> "dict[str, Any]":
     return {"pending": True} if pending else {}

@@ -6,9 +6,9 @@ once, and what sits there on this node may still be another volume (2.7).
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from arrays import names
+from arrays.tuples import NamedTuple
 from flex import device, log
 from flex.locks import device_turn
 from flex.node import fc, iscsi, scsi

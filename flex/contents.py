@@ -5,10 +5,9 @@ Never formatted: what was not read and found blank, what is not ours, what is mo
 functions of what was seen; node/filesystem.py does the looking and the making.
 """
 
-from typing import NamedTuple
-
 from arrays import names
 from arrays.errors import PureError
+from arrays.tuples import NamedTuple
 from flex import log, state
 from flex.locks import Lock
 from flex.node import blockdev, filesystem

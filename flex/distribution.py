@@ -1,7 +1,6 @@
 """Which Linux distribution a node runs, and what its packages are called (os-release(5))."""
 
-from typing import NamedTuple
-
+from arrays.tuples import NamedTuple
 from flex.paths import Paths
 
 FAMILIES = {"debian": "debian", "ubuntu": "debian", "rhel": "rhel", "centos": "rhel", "fedora": "rhel", "suse": "suse",

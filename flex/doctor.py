@@ -9,10 +9,10 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
-from typing import NamedTuple
 
 from arrays import names
 from arrays.errors import PureError
+from arrays.tuples import NamedTuple
 from flex import attach, container, initiators, state
 from flex.distribution import Distribution
 from flex.node import command, iscsi, multipath, scsi, sysfs

@@ -6,8 +6,8 @@ other disturbs running I/O (node-attach.md 2.3).
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from arrays.tuples import NamedTuple
 from flex.node import sysfs
 from flex.node.scsi import Nexus
 from flex.paths import Paths

@@ -8,9 +8,9 @@ cannot be read, of random data and of a damaged ext4 (node-attach.md 2.5). Readi
 import fcntl
 import os
 import struct
-from typing import NamedTuple
 
 from arrays.errors import CommandFailed, NeverHappened
+from arrays.tuples import NamedTuple
 from flex import container
 from flex.node import blockdev, command
 from flex.node.aside import Aside

@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import NamedTuple
 
 from arrays.errors import CommandFailed, ConfigError, NeverHappened, PureError, Unreachable
+from arrays.tuples import NamedTuple
 from flex import container, lately, log
 from flex.locks import target_lock
 from flex.node import command, sysfs

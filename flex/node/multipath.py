@@ -13,9 +13,9 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from arrays.errors import Busy, CommandFailed, NeverHappened
+from arrays.tuples import NamedTuple
 from flex import container, log
 from flex.node import blockdev, command, scsi, sysfs
 from flex.paths import Paths

@@ -7,9 +7,9 @@ A path's directory is /sys/class/scsi_host/hostH/device/…/targetH:C:T/H:C:T:L,
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from arrays import names
+from arrays.tuples import NamedTuple
 from flex.node import aside, sysfs
 from flex.paths import Paths
 
