@@ -5,6 +5,7 @@ happens aside: with its paths gone and queueing on, such calls never return (nod
 """
 
 import errno
+import mmap
 import os
 
 from arrays.errors import NeverHappened
@@ -13,10 +14,6 @@ from flex.node.aside import Aside
 from flex.node.mounts import Mount
 from flex.node.scsi import wwid_of
 from flex.paths import Paths
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from mmap import mmap
 
 SECTOR = START = 512
 MiB = 1 << 20
@@ -159,12 +156,11 @@ def look(paths: Paths, node: str, timeout: float = PATIENCE) -> tuple[bytes, int
     The offset is None when all that was read is zero: the first and the last MiB and samples between, past the cache.
     OSError (EIO) when anything cannot be read: blkid calls such a device empty (node-attach.md, fact 1).
     """
-    from mmap import mmap                       # only for a device without any signature
     device = f"{paths.dev}/{node}"
 
     def work() -> bytes:
         file = os.open(device, os.O_RDONLY | os.O_DIRECT)
-        buffer = mmap(-1, MiB)             # direct reads need aligned memory; the child ends before it is closed
+        buffer = mmap.mmap(-1, MiB)             # direct reads need aligned memory; the child ends before it is closed
         data = next((offset for offset, length in pieces(os.lseek(file, 0, os.SEEK_END))
                      if not _is_zero(_read(file, buffer, offset, length))), None)
         return _read(file, buffer, 0, 4096)[:START] + (b"" if data is None else b"%d" % data)
@@ -185,7 +181,7 @@ def _is_zero(data: bytes) -> bool:
     return data == bytes(len(data))         # any(data) takes 6 ms for a MiB, comparing 0.1 ms
 
 
-def _read(file: int, buffer: "mmap", offset: int, length: int) -> bytes:
+def _read(file: int, buffer: mmap.mmap, offset: int, length: int) -> bytes:
     """One direct read; what is beyond the end is not read."""
     got = os.preadv(file, [memoryview(buffer)[:length]], offset)
     return buffer[:got]

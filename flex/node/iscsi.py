@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from arrays.errors import CommandFailed, ConfigError, NeverHappened, PureError, Unreachable
 from arrays.tuples import NamedTuple
@@ -20,10 +21,6 @@ from flex.node.scsi import Nexus
 from flex.paths import Paths
 from flex.trouble import NodeLacks
 from flex.wait import wait_for
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from ipaddress import IPv4Network, IPv6Network
 
 # iscsiadm(8), EXIT STATUS
 NO_RECORD, SESSION_EXISTS, DATABASE, NOT_AUTHORISED = 21, 15, 6, 24
@@ -125,14 +122,11 @@ def split_portal(portal: str) -> tuple[str, str]:
 
 def portal_text(address: str, port: str) -> str:
     """A portal as iscsiadm takes it, and alike for alike: IPv6 compressed and in brackets."""
-    if ":" not in address:
-        return f"{address.lower()}:{port}"
-    from ipaddress import ip_address                    # for IPv6 and allowed networks only, as most nodes have neither
     try:
         address = ip_address(address).compressed
     except ValueError:
         address = address.lower()
-    return f"[{address}]:{port}"
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def allowed(portals: Iterable[str], cidrs: Sequence[str]) -> list[str]:
@@ -151,16 +145,14 @@ def allowed(portals: Iterable[str], cidrs: Sequence[str]) -> list[str]:
     return inside
 
 
-def _network(cidr: str) -> "IPv4Network | IPv6Network":
-    from ipaddress import ip_network
+def _network(cidr: str) -> IPv4Network | IPv6Network:
     try:
         return ip_network(cidr, strict=False)
     except ValueError as error:
         raise ConfigError(f"PURE_ISCSI_ALLOWED_CIDRS: {error}") from None
 
 
-def _inside(address: str, networks: "Iterable[IPv4Network | IPv6Network]") -> bool:
-    from ipaddress import ip_address
+def _inside(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
     try:
         parsed = ip_address(address)
     except ValueError:
