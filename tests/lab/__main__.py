@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.guest import build, dependencies
+from tests.lab.guest import build, dependencies, emulator
 from tests.lab.guest.machine import die_with_parent
 from tests.lab.lab import KEPT, Lab
 
@@ -40,6 +40,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("lab: told to end"))
     began = time.monotonic()
     image = build.image()
+    emulator.command()
     dependencies.disk()
     dependencies.bundle()
     print(f"lab: guest {image.root.parent.name} ready after {time.monotonic() - began:.0f} s "

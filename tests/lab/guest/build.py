@@ -7,6 +7,7 @@ of packages; a warm one is the look at a directory.
 import fcntl
 import lzma
 import os
+import platform
 import shutil
 import struct
 import subprocess
@@ -17,8 +18,7 @@ from pathlib import Path
 from tests.lab.guest import recipe
 
 CACHE = Path(__file__).resolve().parents[3] / ".cache" / "lab"
-TOOLS = {"mmdebstrap": "mmdebstrap", "qemu-system-x86_64": "qemu-system-x86", "mke2fs": "e2fsprogs",
-         "dpkg-deb": "dpkg"}
+TOOLS = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "dpkg-deb": "dpkg"}
 BUILD_TIMEOUT = 600.0                        # seconds for the longest single step
 
 
@@ -52,8 +52,8 @@ def need_tools(say=print) -> None:
     if os.geteuid() != 0:
         sys.exit(f"the lab needs root and: apt-get install --no-install-recommends {' '.join(missing)}")
     say(f"installing {' '.join(missing)}")
-    _run("apt-get", "update", "-q")
-    _run("apt-get", "install", "-qy", "--no-install-recommends", *missing)
+    run("apt-get", "update", "-q")
+    run("apt-get", "install", "-qy", "--no-install-recommends", *missing)
 
 
 def build(home: Path) -> None:
@@ -68,8 +68,8 @@ def build(home: Path) -> None:
     _initrd(root, release, work)
     _own_files(root)
     (work / "vmlinux").write_bytes(_vmlinux((kernel / "boot" / f"vmlinuz-{release}").read_bytes()))
-    _run("mke2fs", "-q", "-t", "ext4", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d", str(root),
-         str(work / "root.img"), recipe.ROOT_SIZE)
+    run("mke2fs", "-q", "-t", "ext4", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d", str(root),
+        str(work / "root.img"), recipe.ROOT_SIZE)
     shutil.rmtree(root)
     shutil.rmtree(kernel)
     work.rename(home)
@@ -77,24 +77,27 @@ def build(home: Path) -> None:
 
 def _bootstrap(root: Path) -> None:
     left_out = [f"--dpkgopt=path-exclude={pattern}" for pattern in recipe.LEFT_OUT_OF_PACKAGES]
-    _run("mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", "--skip=check/qemu",
-         f"--include={','.join(recipe.PACKAGES)}", '--aptopt=APT::Install-Recommends "false"', *left_out,
-         recipe.SUITE, str(root), *_sources())
+    run("mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", "--skip=check/qemu",
+        f"--include={','.join(recipe.PACKAGES)}", '--aptopt=APT::Install-Recommends "false"', *left_out,
+        recipe.SUITE, str(root), *sources(recipe.SUITE))
 
 
-def _sources() -> list[str]:
-    """The host's own Debian sources, so that a mirror set up there is used here too."""
-    deb822 = Path("/etc/apt/sources.list.d/debian.sources")
-    return [str(deb822)] if deb822.exists() else []
+def sources(suite: str) -> list[str]:
+    """The host's own Debian sources for another release, so that a mirror set up there is used here too."""
+    deb822, own = Path("/etc/apt/sources.list.d/debian.sources"), CACHE / f"{suite}.sources"
+    if not deb822.exists():
+        return []
+    own.write_text(deb822.read_text().replace(platform.freedesktop_os_release()["VERSION_CODENAME"], suite))
+    return [str(own)]
 
 
 def _unpack_kernel(kernel: Path) -> None:
     """The image package without its dependencies: no initramfs-tools, no boot loader."""
-    depends = _run("apt-cache", "depends", recipe.KERNEL)
+    depends = run("apt-cache", "depends", recipe.KERNEL)
     package = next(line.split()[1] for line in depends.splitlines() if "Depends: linux-image-" in line)
     kernel.mkdir()
-    _run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package, cwd=kernel)
-    _run("dpkg-deb", "-x", str(next(kernel.glob("*.deb"))), str(kernel))
+    run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package, cwd=kernel)
+    run("dpkg-deb", "-x", str(next(kernel.glob("*.deb"))), str(kernel))
 
 
 def _install_modules(kernel: Path, root: Path) -> str:
@@ -102,7 +105,7 @@ def _install_modules(kernel: Path, root: Path) -> str:
     for name in recipe.LEFT_OUT_OF_MODULES:
         shutil.rmtree(modules / "kernel" / name, ignore_errors=True)
     shutil.copytree(modules, root / "lib" / "modules" / modules.name, symlinks=True)
-    _run("chroot", str(root), "depmod", modules.name)
+    run("chroot", str(root), "depmod", modules.name)
     return modules.name
 
 
@@ -180,7 +183,8 @@ def _path() -> str:
     return f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
-def _run(*argv: str, cwd: Path | None = None) -> str:
+def run(*argv: str, cwd: Path | None = None) -> str:
+    """Run a step at low priority; its stdout. A step that fails ends the lab with all it said."""
     done = subprocess.run(["nice", "-n", "10", *argv], cwd=cwd, capture_output=True, text=True, timeout=BUILD_TIMEOUT,
                           env={**os.environ, "PATH": _path(), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"})
     if done.returncode:

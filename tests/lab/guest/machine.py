@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.lab.guest import emulator
 from tests.lab.guest.build import Image
 
 BOOT_TIMEOUT = 180.0                         # seconds from power-on to the agent's first answer, on a very busy host
@@ -167,7 +168,7 @@ class Guest:
         drives += [f"file={disk.file},if=virtio,format=raw,cache=unsafe" + (",readonly=on" if disk.read_only else "")
                    for disk in self.disks]
         return [
-            "nice", "-n", "5", "qemu-system-x86_64", "-name", self.name, "-accel", "tcg", "-smp", "1",
+            "nice", "-n", "5", *emulator.command(), "-name", self.name, "-accel", "tcg", "-smp", "1",
             "-m", str(self.memory), "-nodefaults", "-display", "none", "-rtc", "base=utc",
             "-kernel", str(self.image.kernel), "-initrd", str(self.image.initrd), "-append",
             "console=ttyS0 quiet loglevel=4 mitigations=off nokaslr net.ifnames=0 tsc=reliable "
