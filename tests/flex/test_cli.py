@@ -204,31 +204,6 @@ def test_what_libraries_print_reaches_the_log_and_not_kubelet(bare: Driver, pod:
     assert "UserWarning: old" in written and written.count("child\n") == 2
 
 
-LEAN = """
-import sys
-sys.path[:0] = [{root!r}]
-from flex import cli
-status = cli.main(sys.argv[1:], "/nowhere/flex", 2)
-print(status, *sys.modules)
-"""
-HEAVY = {"json", "re", "typing", "dataclasses", "logging", "subprocess", "click", "pathlib", "enum", "collections",
-         "signal", "contextlib", "functools", "requests", "purestorage", "traceback", "threading", "arrays.fleet",
-         "arrays.flasharray"}
-
-
-@pytest.mark.parametrize("words", [
-    ["init"], ["getvolumename", "{}"], ["mount"], ["unmount", "/nowhere/pvc-1"]], ids=" ".join)
-def test_calls_with_nothing_to_do_import_little(bare: Driver, words: list[str]) -> None:
-    """What each import costs is in packaging.md section 4; the budget is a bare interpreter's start."""
-    root = str(Path(verbs.__file__).parents[1])
-    done = subprocess.run([SCRIPT.with_name("python"), "-I", "-S", "-c", LEAN.format(root=root), *words],
-                          env=bare.environment, capture_output=True, timeout=30, text=True)
-    status, *modules = done.stdout.split()
-    assert status == "0" and checked(done.stderr.encode())
-    assert set(modules) & HEAVY == set()
-    assert words[0] == "unmount" or "os" not in modules
-
-
 def test_fifty_inits_at_once(bare: Driver) -> None:
     calls = [bare.start("init") for _ in range(50)]
     assert all(bare.finish(call) == {"status": "Success", "capabilities": CAPABILITIES} for call in calls)
