@@ -97,7 +97,15 @@ def pretend_node(sim: Any, name: str) -> Iterator[Any]:
     from simulator.node import PretendNode
     with TemporaryDirectory(prefix="node") as folder, PretendNode(folder, LocalFabric(sim), name=name) as machine:
         yield machine
+        _tell_log(machine)
         assert (machine.alarms, machine.failures) == ([], [])
+
+
+def _tell_log(machine: Any) -> None:
+    """The driver's log goes with the node; pytest shows what is printed here beside a test that failed."""
+    log = Path(machine.root, "var/log/pure-flex.log")
+    if log.exists():
+        print(f"{machine.name}:", log.read_text(errors="replace"))
 
 
 class InstalledDriver(Driver):

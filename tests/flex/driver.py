@@ -18,6 +18,7 @@ from flex import cli, log
 
 SCRIPT = Path(sys.executable).with_name("flex")
 STATUSES = ("Success", "Failure", "Not supported")
+PROMISED = 120.0        # seconds in which every call ends (cli.py), however busy the machine is
 
 Answer = dict[str, Any]
 
@@ -42,7 +43,7 @@ class Driver:
                 log.close_file()
             return self._checked(status, _content(answer), _content(accident))
 
-    def process(self, *words: object, timeout: float = 60.0, **environment: str) -> Answer:
+    def process(self, *words: object, timeout: float = PROMISED, **environment: str) -> Answer:
         """Make one call in a process of its own, with exactly the environment given."""
         ended = self.start(*words, **environment)
         stdout, stderr = ended.communicate(timeout=timeout)
@@ -54,7 +55,7 @@ class Driver:
         return subprocess.Popen([self.executable, *map(argument, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, cwd="/", env={**self.environment, **environment})
 
-    def finish(self, call: "subprocess.Popen[bytes]", timeout: float = 60.0) -> Answer:
+    def finish(self, call: "subprocess.Popen[bytes]", timeout: float = PROMISED) -> Answer:
         """Wait for a call that `start` began."""
         stdout, stderr = call.communicate(timeout=timeout)
         return self._checked(call.returncode, stdout, stderr)
