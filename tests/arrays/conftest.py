@@ -14,7 +14,7 @@ from simulator.flashblade import FlashBlade as PretendBlade
 
 _numbers = itertools.count(1)
 
-PATIENT = 40.0      # seconds for each answer: a pretend array shares a busy machine; tests of silence have limits of their own
+PATIENT = 40.0      # seconds for an answer: a pretend array shares a busy machine; tests of silence have limits of their own
 
 
 @pytest.fixture(scope="session")
