@@ -1,4 +1,4 @@
-"""Volumes and snapshots: what is made, what is adopted, what is refused and in which words."""
+"""Volumes: what is made, what is adopted, what is refused and in which words. Copies of them are test_copies'."""
 
 import pytest
 
@@ -206,59 +206,6 @@ def test_a_missing_volume_does_not_grow(array: FlashArray) -> None:
         array.grow_volume(NAME, GiB)
 
 
-# Copies
-
-def test_a_clone_of_a_volume_and_of_a_snapshot(pretend: PretendArray, array: FlashArray) -> None:
-    array.create_volume("origin", GiB)
-    array.snapshot("origin", "daily")
-    for source, name in (("origin", "one"), ("origin.daily", "two")):
-        clone = array.clone_volume(source, name)
-        assert (clone.source, clone.size) == ("origin", GiB)
-        assert array.clone_volume(source, name) == clone
-    assert len({volume.serial for volume in pretend.volumes.values()}) == 3
-
-
-@pytest.mark.parametrize("source", ["origin", "origin.daily"])
-def test_a_clone_of_nothing(array: FlashArray, source: str) -> None:
-    with pytest.raises(NotFound, match=f"has no volume or snapshot {source}"):
-        array.clone_volume(source, NAME)
-
-
-def test_a_clone_outlives_its_origin(array: FlashArray) -> None:
-    """The repeat of a clone whose source went away meanwhile finds the clone."""
-    array.create_volume("origin", GiB)
-    clone = array.clone_volume("origin", NAME)
-    array.destroy_volume("origin")
-    array.eradicate_volume("origin")
-    found = array.clone_volume("origin", NAME)
-    assert found.serial == clone.serial
-
-
-@pytest.mark.parametrize("blank", [True, False])
-def test_a_namesake_that_is_no_such_clone_is_not_touched(pretend: PretendArray, array: FlashArray, blank: bool) -> None:
-    array.create_volume("origin", GiB)
-    if blank:
-        array.create_volume(NAME, GiB)
-    else:
-        array.create_volume("other", GiB)
-        array.clone_volume("other", NAME)
-    serial = pretend.volume(NAME).serial
-    with pytest.raises(VolumeDiffers, match="and a copy of origin was asked for"):
-        array.clone_volume("origin", NAME)
-    assert pretend.volume(NAME).serial == serial
-
-
-def test_a_destroyed_clone_is_left_to_the_caller(array: FlashArray) -> None:
-    array.create_volume("origin", GiB)
-    array.clone_volume("origin", NAME)
-    array.destroy_volume(NAME)
-    for _ in range(2):
-        with pytest.raises(Refused, match="a destroyed volume keeps that name"):
-            array.clone_volume("origin", NAME)
-        array.destroy_volume("origin")          # the second time the source is missing as well
-        array.eradicate_volume("origin")
-
-
 # The end of a volume
 
 def test_destroying_can_be_repeated_and_keeps_the_data(pretend: PretendArray, array: FlashArray) -> None:
@@ -360,46 +307,3 @@ def test_moves_that_cannot_be(pretend: PretendArray, array: FlashArray) -> None:
     with pytest.raises(Refused, match="its REST is older than 1.13, which a pod needs"):
         FlashArray(array.entry).move_volume(NAME, "pod1")
     assert pretend.volume(NAME).name == NAME
-
-
-# Snapshots
-
-def test_a_snapshot_is_taken_once(pretend: PretendArray, array: FlashArray) -> None:
-    array.create_volume(NAME, GiB)
-    taken = array.snapshot(NAME, "daily-1")
-    assert (taken.name, taken.source, taken.size, taken.destroyed) == (f"{NAME}.daily-1", NAME, GiB, False)
-    assert array.snapshot(NAME, "daily-1") == taken
-    assert array.snapshots(NAME) == [taken]
-    assert pretend.volume(NAME).snapshots == ("daily-1",)
-
-
-def test_a_snapshot_is_destroyed_once(array: FlashArray) -> None:
-    array.create_volume(NAME, GiB)
-    array.snapshot(NAME, "a")
-    array.destroy_snapshot(f"{NAME}.a")
-    array.destroy_snapshot(f"{NAME}.a")
-    array.destroy_snapshot(f"{NAME}.never")
-    assert array.snapshots(NAME) == []
-    assert [found.destroyed for found in array.snapshots(NAME, pending=True)] == [True]
-    with pytest.raises(Refused, match="a destroyed snapshot keeps that name until it is eradicated"):
-        array.snapshot(NAME, "a")
-
-
-def test_snapshots_of_nothing(array: FlashArray) -> None:
-    with pytest.raises(NotFound, match=f"has no volume {NAME}"):
-        array.snapshot(NAME, "a")
-    with pytest.raises(NotFound, match=f"has no volume {NAME}"):
-        array.snapshots(NAME)
-
-
-def test_snapshots_an_array_refuses(pretend: PretendArray, array: FlashArray) -> None:
-    array.create_volume(NAME, GiB)
-    pretend.switches.snapshot_limit = 0
-    with pytest.raises(Refused, match=f"refused to take snapshot {NAME}.a: .*limit"):
-        array.snapshot(NAME, "a")
-    pretend.faults.add(method="DELETE", status=400, body='[{"msg": "Snapshot is held.", "ctx": ""}]')
-    with pytest.raises(Refused, match="Snapshot is held."):
-        array.destroy_snapshot(f"{NAME}.a")
-    for suffix in ("a.b", "", "a/b"):
-        with pytest.raises(ConfigError):
-            array.snapshot(NAME, suffix)
