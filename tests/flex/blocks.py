@@ -84,6 +84,12 @@ def check_mounted(node: Any, array: Any, directory: Path, volume: str = "k8s-pvc
     assert host_of(array, node) in array.connections(volume)
 
 
+def failure(answer: dict[str, Any]) -> str:
+    """The words of a call that failed."""
+    assert answer["status"] == "Failure", answer
+    return str(answer["message"])
+
+
 # For commands that people run
 
 def on(flex: Any, node: Any, **settings: str) -> Node:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.flex.driver import SCRIPT, Driver
+from tests.flex.blocks import hurry
+from tests.flex.driver import SCRIPT, Driver, options
 
 
 @pytest.fixture
@@ -121,6 +122,27 @@ class InstalledDriver(Driver):
         if self.sim.arrays and self._fleet != self.sim.pure_json():
             self._fleet = self.sim.pure_json()
             self.sim.write_pure_json(self.executable.with_name(".pure.json"))
+
+
+@pytest.fixture
+def blank_volume(array: Any, node: Any) -> None:
+    """k8s-pvc-1, a blank volume as the provisioner makes it, and a node in a hurry."""
+    array.add_volume("k8s-pvc-1", 1 << 30)
+    hurry(node)
+
+
+@pytest.fixture
+def export(blade: Any) -> str:
+    """The export of k8s-pvc-1, made as the provisioner would."""
+    blade.add_file_system("k8s-pvc-1", 10 << 30)
+    return f"{blade.nfs_endpoint}:/k8s-pvc-1"
+
+
+@pytest.fixture
+def wanted(blade: Any, export: str) -> dict[str, str]:
+    """Options of a PV of ours for it."""
+    return options("pvc-1", backend="file", namespace="k8s", volume="k8s-pvc-1", array=blade.endpoint, nfs=export,
+                   access="ReadWriteMany")
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
-"""FlashBlade volumes: exports mounted over NFS, no array asked when the PV says what to mount."""
+"""FlashBlade volumes: exports mounted over NFS, no array asked when the PV says what to mount; grown on their blade."""
 
-import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +9,7 @@ import pytest
 from flex import file, state
 from flex.paths import Paths
 from tests.flex.driver import Driver, options
-from tests.flex.test_cli import tool
-
-GiB = 1 << 30
-SUCCESS = {"status": "Success"}
-
-
-@pytest.fixture
-def export(blade: Any) -> str:
-    """The export of k8s-pvc-1, made as the provisioner would."""
-    blade.add_file_system("k8s-pvc-1", 10 * GiB)
-    return f"{blade.nfs_endpoint}:/k8s-pvc-1"
-
-
-@pytest.fixture
-def wanted(blade: Any, export: str) -> dict[str, str]:
-    """Options of a PV of ours."""
-    return options("pvc-1", backend="file", namespace="k8s", volume="k8s-pvc-1", array=blade.endpoint, nfs=export,
-                   access="ReadWriteMany")
-
-
-def mounted(node: Any) -> list[tuple[str, str]]:
-    return [(mount.source, mount.directory) for mount in node.mounts]
-
-
-def spawned(node: Any) -> list[str]:
-    return [" ".join(command.argv) for command in node.commands]
-
-
-def record(node: Any, directory: Path) -> state.Record | None:
-    return state.load(Paths(str(node.root)), str(directory))
-
-
-def instead(flex: Driver, node: Any, name: str, script: str) -> None:
-    """Put a script in the place of one of the node's tools."""
-    folder = Path(node.root) / "instead"
-    tool(folder / name, script)
-    flex.environment["PATH"] = f"{folder}:{node.environment()['PATH']}"
+from tests.flex.files import SUCCESS, GiB, instead, mounted, record, spawned
 
 
 # Mount
@@ -242,128 +204,11 @@ def test_a_destroyed_file_system_is_not_mounted(flex: Driver, node: Any, blade: 
     assert "has no volume k8s-pvc-1" in flex("mount", pod / "pvc-1", options("pvc-1"))["message"]
 
 
-# Unmount
-
-def test_unmount_needs_the_directory_only(flex: Driver, node: Any, blade: Any, pod: Path, wanted: dict[str, str]) -> None:
-    flex("mount", pod / "pvc-1", wanted)
-    assert flex("unmount", pod / "pvc-1") == SUCCESS
-    assert (node.mounts, os.listdir(pod / "pvc-1"), record(node, pod / "pvc-1")) == ([], [], None)
-    assert blade.requests == []
-    assert spawned(node)[1:] == [f"umount {pod}/pvc-1"]
-
-
-def test_unmount_ten_times(flex: Driver, node: Any, pod: Path, wanted: dict[str, str]) -> None:
-    flex("mount", pod / "pvc-1", wanted)
-    for _ in range(10):
-        assert flex("unmount", pod / "pvc-1") == SUCCESS
-    assert len(node.commands) == 2
-
-
-def test_unmount_after_a_reboot(flex: Driver, node: Any, pod: Path, wanted: dict[str, str]) -> None:
-    flex("mount", pod / "pvc-1", wanted)
-    node.reboot()
-    assert flex("unmount", pod / "pvc-1") == SUCCESS
-    assert record(node, pod / "pvc-1") is None
-
-
 def test_mount_after_a_reboot(flex: Driver, node: Any, pod: Path, export: str, wanted: dict[str, str]) -> None:
     flex("mount", pod / "pvc-1", wanted)
     node.reboot()
     assert flex("mount", pod / "pvc-1", wanted) == SUCCESS
     assert mounted(node) == [(export, str(pod / "pvc-1"))]
-
-
-def test_unmount_when_the_state_is_lost(flex: Driver, node: Any, pod: Path, wanted: dict[str, str]) -> None:
-    flex("mount", pod / "pvc-1", wanted)
-    state.remove(Paths(str(node.root)), str(pod / "pvc-1"))
-    assert flex("unmount", pod / "pvc-1") == SUCCESS
-    assert node.mounts == []
-
-
-def test_stacked_mounts_are_all_taken_away(flex: Driver, node: Any, blade: Any, pod: Path, wanted: dict[str, str]) -> None:
-    """A driver before us may have mounted twice."""
-    blade.add_file_system("k8s-pvc-2", GiB)
-    flex("mount", pod / "pvc-1", wanted)
-    on(node, "mount", "-t", "nfs", f"{blade.nfs_endpoint}:/k8s-pvc-2", str(pod / "pvc-1"))
-    assert len(node.mounts) == 2
-    assert flex("unmount", pod / "pvc-1") == SUCCESS
-    assert node.mounts == []
-
-
-def on(node: Any, *argv: str) -> None:
-    """Run a tool of the node, as an administrator."""
-    import subprocess
-    subprocess.run(argv, env=node.environment(), check=True, timeout=20)
-
-
-def test_something_foreign_on_the_directory_is_unmounted_too(flex: Driver, node: Any, pod: Path) -> None:
-    (pod / "pvc-1").mkdir()
-    on(node, "mount", "-t", "tmpfs", "tmpfs", str(pod / "pvc-1"))
-    assert flex("unmount", pod / "pvc-1") == SUCCESS
-    assert node.mounts == []
-
-
-def test_files_in_the_unmounted_directory_are_left_and_reported(flex: Driver, node: Any, pod: Path,
-                                                                wanted: dict[str, str]) -> None:
-    (pod / "pvc-1").mkdir()
-    (pod / "pvc-1" / "diary").write_text("mine")
-    flex("mount", pod / "pvc-1", wanted)
-    told = flex("unmount", pod / "pvc-1")
-    assert told["status"] == "Failure" and "diary" in told["message"]
-    assert (pod / "pvc-1" / "diary").read_text() == "mine"
-    assert (node.mounts, record(node, pod / "pvc-1")) == ([], None)
-    (pod / "pvc-1" / "diary").unlink()
-    assert flex("unmount", pod / "pvc-1") == SUCCESS
-
-
-def test_a_busy_mount_is_a_failure_until_it_is_free(flex: Driver, node: Any, pod: Path, wanted: dict[str, str]) -> None:
-    """The server lives and somebody uses the files: nothing is forced."""
-    flex("mount", pod / "pvc-1", wanted)
-    node.faults.umount_busy = 1
-    assert f"{pod}/pvc-1 is busy" in flex("unmount", pod / "pvc-1")["message"]
-    assert len(node.mounts) == 1 and record(node, pod / "pvc-1") is not None
-    assert flex("unmount", pod / "pvc-1") == SUCCESS
-    assert not any(word in line for line in spawned(node) for word in (" -f ", " -l "))
-
-
-@contextlib.contextmanager
-def dark(node: Any, server: str) -> Iterator[None]:
-    """A server that answers nothing: who looks at its mounts hangs (stat(1) is not among the node's tools)."""
-    node.faults.nfs_dark.add(server)
-    tool(node.bin / "stat", "exec sleep 60")
-    yield
-    (node.bin / "stat").unlink()
-
-
-def test_a_dead_server_does_not_keep_the_pod(flex: Driver, node: Any, blade: Any, pod: Path, wanted: dict[str, str],
-                                             monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forced: the first makes waiting calls fail, the second works."""
-    monkeypatch.setattr(file, "GLANCE", 0.2)
-    flex("mount", pod / "pvc-1", wanted)
-    with dark(node, blade.nfs_endpoint):
-        assert flex("unmount", pod / "pvc-1") == SUCCESS
-    assert (node.mounts, record(node, pod / "pvc-1")) == ([], None)
-    assert spawned(node)[-2:] == [f"umount -f {pod}/pvc-1"] * 2
-
-
-def test_a_dead_server_that_no_force_moves_is_unmounted_lazily(flex: Driver, node: Any, blade: Any, pod: Path,
-                                                               wanted: dict[str, str],
-                                                               monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even when umount(8) itself hangs."""
-    monkeypatch.setattr(file, "GLANCE", 0.2)
-    monkeypatch.setattr(file, "UMOUNT", 0.5)
-    flex("mount", pod / "pvc-1", wanted)
-    instead(flex, node, "umount", f'case "$*" in *-l*) exec {node.bin}/umount "$@";; *-f*) exit 16;; esac; exec sleep 60')
-    with dark(node, blade.nfs_endpoint):
-        assert flex("unmount", pod / "pvc-1") == SUCCESS
-    assert node.mounts == []
-
-
-def test_a_stale_export_is_unmounted(flex: Driver, node: Any, blade: Any, pod: Path, wanted: dict[str, str]) -> None:
-    flex("mount", pod / "pvc-1", wanted)
-    blade.destroy_file_system("k8s-pvc-1")
-    assert flex("unmount", pod / "pvc-1") == SUCCESS
-    assert node.mounts == []
 
 
 def test_a_mount_that_was_killed_is_finished_by_its_repeat(flex: Driver, node: Any, pod: Path, export: str,

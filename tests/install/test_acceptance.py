@@ -15,8 +15,8 @@ TESTS = Path(__file__).resolve().parents[1]
 
 INSTALL, RENDER, UNINSTALL = "install/test_install.py", "install/test_render.py", "install/test_uninstall.py"
 DAEMON, MIGRATE = "daemonset/test_daemon.py", "provisioner/test_admin_migrate.py"
-ADMIN, IMPORT, PROVISION = ("provisioner/test_admin.py", "provisioner/test_admin_import.py",
-                            "provisioner/test_provisioning.py")
+ADMIN, IMPORT = "provisioner/test_admin.py", "provisioner/test_admin_import.py"
+PROVISION, CHOICE = "provisioner/test_provisioning.py", "provisioner/test_array_choice.py"
 
 CASES: dict[str, tuple[str, ...]] = {
     # Install, dry run, update
@@ -32,8 +32,8 @@ CASES: dict[str, tuple[str, ...]] = {
     "AT-10": (f"{INSTALL}::test_openshift_uses_oc_throughout_and_grants_the_scc",),
     "AT-11": (f"{INSTALL}::test_a_second_array_reaches_the_secret_and_touches_no_pod",
               f"{DAEMON}::test_a_changed_secret_reaches_the_node_within_a_turn",
-              f"{PROVISION}::test_a_new_array_is_used_without_a_restart"),
-    "AT-12": (f"{PROVISION}::test_no_array_with_the_label_is_explained_until_one_has_it",),
+              f"{CHOICE}::test_a_new_array_is_used_without_a_restart"),
+    "AT-12": (f"{CHOICE}::test_no_array_with_the_label_is_explained_until_one_has_it",),
     "AT-13": (f"{INSTALL}::test_another_prefix_needs_a_word",),
     "AT-14": (f"{RENDER}::test_a_values_file_of_the_6x_releases_is_understood",),
     "AT-15": (f"{RENDER}::test_what_cannot_be_is_refused_by_its_place", f"{RENDER}::test_the_longest_prefix_is_taken"),
@@ -41,7 +41,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "AT-17": (f"{INSTALL}::test_what_cannot_be_asked_ends_with_2_and_says_why",
               f"{INSTALL}::test_help_and_version_end_with_0"),
     # A volume found from its PV
-    "AT-66": ("flex/test_block_mount.py::test_a_volume_of_the_original_driver_is_found_by_asking_the_fleet",),
+    "AT-66": ("flex/test_block_attach.py::test_a_volume_of_the_original_driver_is_found_by_asking_the_fleet",),
     # Uninstall and the way to CSI
     "AT-67": (f"{UNINSTALL}::test_everything_of_ours_goes_and_nothing_else",),
     "AT-68": (f"{UNINSTALL}::test_an_install_after_it_meets_nothing",),

@@ -14,19 +14,19 @@ HERE = Path(__file__).parent
 BENCH = HERE.parent / "bench" / "provisioner.py"
 
 POINTS = {
-    1: "claims::test_the_annotation_is_the_order_to_work provisioning::test_others_claims_are_not_touched",
+    1: "claims::test_the_annotation_is_the_order_to_work served_claims::test_others_claims_are_not_touched",
     2: "claims::test_the_annotation_is_the_order_to_work",
-    3: "provisioning::test_others_claims_are_not_touched",
-    4: "races::test_r2_a_stale_claim_that_was_bound_is_not_served provisioning::test_a_bound_claim_is_not_served",
+    3: "served_claims::test_others_claims_are_not_touched",
+    4: "races::test_r2_a_stale_claim_that_was_bound_is_not_served served_claims::test_a_bound_claim_is_not_served",
     5: "claims::test_the_beta_class_annotation_beats_the_field",
-    6: "provisioning::test_a_missing_class_is_waited_for",
-    7: "provisioning::test_wait_for_first_consumer",
+    6: "served_claims::test_a_missing_class_is_waited_for",
+    7: "served_claims::test_wait_for_first_consumer",
     8: "claims::test_both_names_of_the_selected_node_are_read",
-    9: "provisioning::test_what_cannot_be_served_is_refused_once",
-    10: "provisioning::test_a_source_that_is_not_ours_is_left_alone copies::test_a_claim_of_another_namespace_is_no_source",
+    9: "served_claims::test_what_cannot_be_served_is_refused_once",
+    10: "served_claims::test_a_source_that_is_not_ours_is_left_alone copies::test_a_claim_of_another_namespace_is_no_source",
     11: "claims::test_access_modes provisioning::test_a_file_claim_for_many_nodes",
-    12: "selectors::test_arrays_by_label provisioning::test_no_array_with_the_label_is_explained_until_one_has_it",
-    13: "provisioning::test_a_claim_under_deletion_is_not_begun",
+    12: "selectors::test_arrays_by_label array_choice::test_no_array_with_the_label_is_explained_until_one_has_it",
+    13: "served_claims::test_a_claim_under_deletion_is_not_begun",
     14: "provisioning::test_a_claim_is_bound_to_a_volume_named_for_it",
     15: "manifest::test_a_block_pv_in_full",
     16: "manifest::test_a_block_pv_in_full",
@@ -85,7 +85,7 @@ POINTS = {
     61: "observation::test_metrics_after_one_provision_one_failure_and_one_delete",
     62: "events::test_one_object_gets_25_events_at_most_in_a_burst",
     63: "provisioning::test_runs_on_old_and_new_clusters_without_configuration",
-    64: "provisioning::test_one_bad_entry_does_not_stop_the_others "
+    64: "array_choice::test_one_bad_entry_does_not_stop_the_others "
         "observation::test_a_bad_entry_is_named_by_readiness_and_takes_nobody_out",
 }
 MATRIX = [*(f"c{number}" for number in range(1, 14)), *(f"r{number}" for number in range(1, 15))]
