@@ -127,10 +127,11 @@ class Door:
             connection.close()
 
     def _connected(self) -> HTTPSConnection:
-        connection = HTTPSConnection(self.endpoint, timeout=self._connect_timeout, context=self._context())
+        context = self._context()
+        connection = HTTPSConnection(self.endpoint, timeout=self._connect_timeout, context=context)
         try:
-            connection.connect()
-        except (OSError, UnicodeError) as error:        # a name with an overlong part is a UnicodeError
+            _open(connection, context)
+        except (OSError, UnicodeError) as error:
             connection.close()
             if isinstance(error, ssl.SSLCertVerificationError):
                 self.close()            # the CA file may be put right meanwhile: read it anew next time
@@ -184,6 +185,14 @@ class Door:
         if isinstance(error, TimeoutError):
             return f"no answer in {self._read_timeout:g} s"
         return "the connection broke off before the whole answer was there"
+
+
+def _open(connection: HTTPSConnection, context: ssl.SSLContext) -> None:
+    """connection.connect() for names in ASCII, which endpoints are: with a str it imports 1.5 ms of codec for the others."""
+    host: "Any" = connection.host.encode("ascii")
+    connection.sock = socket.create_connection((host, connection.port), connection.timeout)
+    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
 
 
 def content(answer: Answer, who: str) -> "Any":

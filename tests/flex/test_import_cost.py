@@ -21,7 +21,7 @@ print(status, *sys.modules)
 """
 
 NEEDLESS = {"typing", "dataclasses", "inspect", "contextlib", "logging", "subprocess", "click", "pathlib",
-            "signal", "requests", "urllib3", "queue", "traceback", "asyncio"}
+            "signal", "requests", "urllib3", "queue", "traceback", "asyncio", "encodings.idna"}
 WITH_NOTHING_TO_DO = NEEDLESS | {"json", "re", "enum", "collections", "functools", "threading", "purestorage",
                                  "arrays.fleet", "arrays.flasharray"}
 
