@@ -11,6 +11,7 @@ from simulator.kubernetes.access import ADMIN
 from tests.provisioner.cluster import Cluster
 from tests.provisioner.cluster import cluster as running
 from tests.provisioner.filecopies import FILES
+from tests.provisioner.migrating import World
 
 
 @pytest.fixture
@@ -51,3 +52,11 @@ def shared(cluster: Cluster) -> Cluster:
         cluster.claim("shared", **FILES)
         cluster.bound("shared")
     return cluster
+
+
+@pytest.fixture
+def world(cluster: Cluster, fa1: FlashArray, tmp_path: Path) -> World:
+    """A bound block volume of a Deployment, all that a migration of it needs, and no provisioner."""
+    made = World(cluster, fa1, tmp_path)
+    made.make()
+    return made
