@@ -1,6 +1,5 @@
 """kill -9 at every step boundary of mount and of unmount, then the repeat kubelet makes; calls side by side."""
 
-import os
 import threading
 
 import pytest
@@ -9,8 +8,7 @@ from tests.lab.arrays import FlashArray
 from tests.lab.node import Answer, Node, eventually
 
 SUCCESS = "Success"
-# udev alone needs four seconds of an emulated CPU for a volume: twenty are up and down again in six minutes, with repeats.
-VOLUMES = int(os.environ.get("PURE_LAB_VOLUMES", "6"))
+VOLUMES = 20
 MANY = 400.0                                 # seconds for all of them, kubelet's repeats included
 STEPS = 60                                   # more than any call-out has
 CUT = "/run/pure-lab-cut"
