@@ -79,22 +79,40 @@ def runtime(minor: int) -> tuple[Module, ...]:
 def binaries(*modules: Module) -> Path:
     """The folder with all programs of these modules, built now unless the cache has them."""
     folder = CACHE / _key(modules) / "bin"
-    missing = [(module, name) for module in modules for name in module.commands if not (folder / name).exists()]
-    if missing:
-        go = _go(max(module.oldest_go() for module, _ in missing))
-        folder.mkdir(parents=True, exist_ok=True)
-        for module, name in missing:
-            print(f"building {name} …", flush=True)
-            _build(go, module, name, folder / name)
+    for module in modules:
+        missing = [name for name in module.commands if not (folder / name).exists()]
+        if missing:
+            print(f"building {', '.join(missing)} …", flush=True)
+            _build(_go(module.oldest_go()), module, missing, folder)
     return folder
 
 
-def _build(go: str, module: Module, name: str, target: Path) -> None:
-    part = target.with_suffix(".part")
-    build = ["test", "-c"] if name.endswith(".test") else ["build"]
-    subprocess.run([go, *build, "-trimpath", "-ldflags", module.flags, "-o", str(part), module.commands[name]],
-                   cwd=module.path, check=True, env={**os.environ, "CGO_ENABLED": "0"})
-    part.rename(target)
+def _build(go: str, module: Module, names: list[str], folder: Path) -> None:
+    """All programs by one command, so that one is linked while packages of another are compiled; tests one by one."""
+    making = folder.with_name("making")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    tests = [name for name in names if name.endswith(".test")]
+    programs = {_named_by_go(module.commands[name]): name for name in names if name not in tests}
+    if programs:
+        _compile(go, module, "build", "-o", f"{making}/", *(module.commands[name] for name in programs.values()))
+    for name in tests:
+        _compile(go, module, "test", "-c", "-o", str(making / name), module.commands[name])
+    folder.mkdir(exist_ok=True)
+    for made in making.iterdir():
+        made.rename(folder / programs.get(made.name, made.name))
+    making.rmdir()
+
+
+def _compile(go: str, module: Module, what: str, *arguments: str) -> None:
+    subprocess.run([go, what, "-trimpath", "-ldflags", module.flags, *arguments], cwd=module.path, check=True,
+                   env={**os.environ, "CGO_ENABLED": "0"})
+
+
+def _named_by_go(package: str) -> str:
+    """What `go build` calls the program: "server" for "go.etcd.io/etcd/server/v3"."""
+    *_, parent, last = ["", *package.split("/")]
+    return parent if re.fullmatch(r"v\d+", last) else last
 
 
 def _key(modules: tuple[Module, ...]) -> str:
