@@ -8,6 +8,7 @@ import signal
 import sys
 
 from simulator.fabric import RemoteFabric
+from simulator.node.executables import lacking
 from simulator.node.loops import clean_up, why_not
 from simulator.node.node import PretendNode
 from simulator.node.settings import Settings
@@ -33,6 +34,9 @@ def main(argv: list[str]) -> int:
     reason = why_not() if chosen.real or chosen.auto else "not asked for"
     if chosen.real and reason:
         print(f"{chosen.name}: real file systems are not possible here: {reason}", file=sys.stderr)
+        return 1
+    if lack := lacking():
+        print(f"{chosen.name}: {lack}", file=sys.stderr)
         return 1
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)         # before any thread is started, so that none gets them

@@ -3,17 +3,16 @@
 It passes its arguments to an abstract Unix socket, prints the answer and ends with its status; it may be told to run a
 real program instead and to report its status (realform.py). The messages are server.py's.
 
-A call-out starts a handful of them, the tests some thousands: Perl starts in a fifth of Python's time, and Debian is never
-without it. Neither script loads a module; the one in Python is for machines that have no Perl.
+A call-out starts a handful of them, the tests some thousands: Perl starts in a fifth of Python's time. It is part of every
+Debian (perl-base), and the script loads no module.
 """
 
 import contextlib
 import os
 import shutil
-import sys
 from collections.abc import Sequence
 
-PERL = r'''#!{interpreter}
+SCRIPT = r'''#!{interpreter}
 $SIG{{PIPE}} = "IGNORE";
 ($name) = $0 =~ m{{([^/]*)$}};
 sub put {{
@@ -53,67 +52,19 @@ put(STDERR, substr $data, $length);
 exit $status;
 '''
 
-PYTHON = '''#!{interpreter} -IS
-import _socket, posix, sys
-name = sys.argv[0].rpartition("/")[2]
-node = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-try:
-    node.connect("\\0{address}")
-except OSError:
-    posix.write(2, name.encode() + b": this node is switched off\\n")
-    posix._exit(127)
-try:
-    here = posix.getcwd()
-except OSError:
-    here = "/"
-request = "\\0".join([here, name, *sys.argv[1:]]).encode("utf-8", "surrogateescape")
-node.sendall(b"%d\\n%b" % (len(request), request))
-def answer():
-    data = b""
-    while chunk := node.recv(65536):
-        data += chunk
-    return data
-def write(stream, data):
-    while data:
-        data = data[posix.write(stream, data):]
-data = b""
-while b"\\n" not in data:
-    chunk = node.recv(65536)
-    if not chunk:
-        posix._exit(127)
-    data += chunk
-head, _, data = data.partition(b"\\n")
-if head.startswith(b"run "):
-    while len(data) < int(head[4:]):
-        data += node.recv(65536)
-    argv = data.split(b"\\0")
-    child = posix.fork()
-    if not child:
-        try:
-            posix.execve(argv[0], [name.encode(), *argv[1:]], posix.environ)
-        finally:
-            posix._exit(127)
-    status = posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1])
-    node.sendall(b"%d\\n" % status)
-    answer()
-    posix._exit(status if status >= 0 else 128 - status)
-status, length = map(int, head.split())
-data += answer()
-try:
-    write(1, data[:length])
-    write(2, data[length:])
-except OSError:
-    pass
-posix._exit(status)
-'''
+NO_PERL = "a pretend node's tools are written in Perl: install perl-base (Debian, Ubuntu) or perl-interpreter (RHEL, Fedora)"
 
 
-def script(address: str, perl: str | None = shutil.which("perl")) -> str:
-    """The executables' text, for an abstract socket's name with its NUL in front."""
-    name = address.removeprefix("\0")
-    if perl:
-        return PERL.format(interpreter=perl, address=name)
-    return PYTHON.format(interpreter=os.path.realpath(sys.executable), address=name)
+def lacking() -> str:
+    """What this machine lacks to run the executables; "" when nothing."""
+    return "" if shutil.which("perl") else NO_PERL
+
+
+def script(address: str) -> str:
+    """The executables' text, for an abstract socket's name with its NUL in front; RuntimeError where they cannot run."""
+    if lacking():
+        raise RuntimeError(lacking())
+    return SCRIPT.format(interpreter=shutil.which("perl"), address=address.removeprefix("\0"))
 
 
 def install(address: str, binaries: str, tools: Sequence[str]) -> None:

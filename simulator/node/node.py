@@ -50,8 +50,8 @@ class PretendNode:
 
     def __enter__(self) -> Self:
         self._machine.tree.make()
-        self._machine.start()
         install(f"\0{self.tag}", str(self.bin), sorted(self._parts.tools))
+        self._machine.start()
         self._control.start()
         self.power_on()
         return self

@@ -1,9 +1,10 @@
 #!/bin/sh
-# See that mkfs.xfs and friends are here, so that file systems are real; without root, say what is pretended.
+# See that mkfs.xfs and friends are here, so that file systems are real, and Perl, which pretend nodes need in any case;
+# without root, say what is pretended.
 set -eu
 
 missing=
-for pair in mkfs.xfs:xfsprogs mkfs.ext4:e2fsprogs mkfs.btrfs:btrfs-progs blkid:util-linux losetup:mount; do
+for pair in mkfs.xfs:xfsprogs mkfs.ext4:e2fsprogs mkfs.btrfs:btrfs-progs blkid:util-linux losetup:mount perl:perl-base; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || [ -x "/sbin/${pair%%:*}" ] || missing="$missing ${pair##*:}"
 done
 

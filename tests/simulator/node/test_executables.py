@@ -1,26 +1,23 @@
-"""The executables of a node are the same in Perl and, for machines without it, in Python."""
+"""The executables of a pretend node: words go in, an answer comes out, or a real program runs in their place."""
 
-import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from simulator.node.executables import script
+from simulator.node.executables import NO_PERL, script
 from simulator.node.server import Client, Server, address_of
 
 Serve = Callable[[Client], None]
 
 
-@pytest.fixture(params=["perl", "python"])
-def tool(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+@pytest.fixture
+def tool(tmp_path: Path) -> Path:
     """An executable that asks at the address of tmp_path; nobody listens there yet."""
-    perl = shutil.which("perl") if request.param == "perl" else ""
-    if perl is None:
-        pytest.skip("no Perl here: nodes use Python")
     made = tmp_path / "mkfs.xfs"
-    made.write_text(script(address_of(str(tmp_path)), perl))
+    made.write_text(script(address_of(str(tmp_path))))
     made.chmod(0o755)
     return made
 
@@ -88,3 +85,14 @@ def test_a_node_whose_power_is_cut_meanwhile_ends_its_tools(tool: Path, listen: 
         client.request()
     listen(serve)
     assert subprocess.run([tool], capture_output=True, check=False).returncode == 127
+
+
+def test_a_machine_without_perl_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Debian calls it and as Red Hat does, before anything has begun."""
+    words = [sys.executable, "-m", "simulator.node", "--directory", tmp_path / "node", "--fabric", tmp_path]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env={"PATH": str(tmp_path)})
+    assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (1, "", [])
+    assert done.stderr == f"node1: {NO_PERL}\n" and "perl-base" in NO_PERL
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match="written in Perl"):
+        script(address_of(str(tmp_path)))
