@@ -14,6 +14,7 @@ from simulator.flashblade import FlashBlade as PretendBlade
 
 _numbers = itertools.count(1)
 
+SHOWN = 40          # requests told of when a test has failed
 PATIENT = 40.0      # seconds for an answer: a pretend array shares a busy machine; tests of silence have limits of their own
 
 
@@ -35,6 +36,7 @@ def pretend(sim: Simulator) -> Iterator[PretendArray]:
     """A FlashArray of the simulator, empty and all switches at their defaults; gone after the test."""
     array = sim.add_flash_array(f"fa{next(_numbers)}")
     yield array
+    _tell_requests(array)
     sim.remove(array)
 
 
@@ -43,6 +45,7 @@ def pretend_blade(sim: Simulator) -> Iterator[PretendBlade]:
     """A FlashBlade of the simulator, empty and all switches at their defaults; gone after the test."""
     blade = sim.add_flash_blade(f"fb{next(_numbers)}")
     yield blade
+    _tell_requests(blade)
     sim.remove(blade)
 
 
@@ -60,6 +63,11 @@ def blade(sim: Simulator, pretend_blade: PretendBlade) -> Iterator[FlashBlade]:
     client = FlashBlade(blade_entry(sim, pretend_blade), connect_timeout=PATIENT, read_timeout=PATIENT)
     yield client
     client.close()
+
+
+def _tell_requests(pretend: PretendArray | PretendBlade) -> None:
+    """pytest shows what is printed here beside a test that failed."""
+    print(f"{pretend.name} was asked:", *(" ".join(map(str, one)) for one in pretend.requests[-SHOWN:]), sep="\n  ")
 
 
 def array_entry(sim: Simulator, pretend: PretendArray, token: str | None = None) -> FlashArrayEntry:
