@@ -58,16 +58,23 @@ class Aside:
 
 
 def _live(work: Callable[[], bytes], writer: int) -> None:
-    """The child's whole life: let go of everything inherited, work, tell in one write, end."""
-    answer = b"!"
+    """The child's whole life: let go of everything inherited, work, tell in one write, end.
+
+    It never returns, whatever happens: it would be a second call-out, at the place of its fork, and undo what the first has
+    mounted. Nobody may be there to be told: the call-out has ended long before a write that hangs.
+    """
     try:
         _let_go(writer)
-        answer = b"=" + work()
-    except OSError as error:
-        answer = b"!%d" % (error.errno or errno.EIO)
+        os.write(_REPLY, _answer(work))
     finally:
-        os.write(_REPLY, answer)
         os._exit(0)
+
+
+def _answer(work: Callable[[], bytes]) -> bytes:
+    try:
+        return b"=" + work()
+    except OSError as error:
+        return b"!%d" % (error.errno or errno.EIO)
 
 
 def _let_go(writer: int) -> None:

@@ -1,6 +1,9 @@
 """Paths of a LUN, read from small sysfs trees as kernels make them."""
 
 import os
+import select
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,6 +120,29 @@ def test_work_aside_keeps_no_stream_and_no_lock_of_ours(tmp_path: Path) -> None:
     streams, _, numbers = open_files.partition(b"|")
     assert streams == b"/dev/null /dev/null /dev/null"
     assert numbers == b"[0, 1, 2, 3, 4]"         # 3 is the pipe for the answer, 4 the listing's own
+
+
+LEFT_BEHIND = """
+import os, sys
+from flex.node import aside
+try:
+    print(aside.write(sys.argv[1], "0 0 7")._child, flush=True)
+except OSError:
+    open(sys.argv[2], "w").close()      # the child again, as a second call-out that undoes what the first has done
+os._exit(0)
+"""
+
+
+def test_work_that_ends_after_its_call_out_tells_nobody_and_ends(tmp_path: Path) -> None:
+    scan, undone = tmp_path / "scan", tmp_path / "undone"
+    os.mkfifo(scan)
+    done = subprocess.run([sys.executable, "-c", LEFT_BEHIND, scan, undone], capture_output=True, check=True, timeout=60)
+    child = os.pidfd_open(int(done.stdout))
+    with open(scan, encoding="ascii") as reader:
+        assert reader.read() == "0 0 7"
+    assert select.select([child], [], [], 60)[0], "the child lives on"
+    os.close(child)
+    assert not undone.exists()
 
 
 def test_reading_what_is_not_there_is_an_empty_answer(tmp_path: Path) -> None:
