@@ -22,7 +22,10 @@ class Aside:
     """One piece of work under way in a child; `what` names it in messages."""
 
     def __init__(self, work: Callable[[], bytes], what: str) -> None:
-        """Start `work`; what it returns (at most a few KiB) or the OSError it raises comes out of `result`."""
+        """Start `work`; what it returns (at most a few KiB) or the OSError it raises comes out of `result`.
+
+        `work` imports nothing: a thread that was importing at the moment of the fork holds that module's lock for ever.
+        """
         self.what = what
         self._answer: bytes | None = None
         self._reader, writer = os.pipe()
