@@ -28,7 +28,7 @@ KINDS = tuple(definition.DRIVERS)
 @click.argument("kinds", nargs=-1, type=click.Choice(KINDS))
 @click.option("--serial", is_flag=True, help="The specs that must run alone: stress, provisioning and deletion at scale.")
 @click.option("--only", default="", metavar="REGEX", help="Only specs whose name matches this as well.")
-@click.option("--procs", default=4, show_default=True, help="Specs of a kind that run at once; they mostly wait.")
+@click.option("--procs", default=6, show_default=True, help="Specs of a kind that run at once; they mostly wait.")
 def main(kinds: tuple[str, ...], serial: bool, only: str, procs: int) -> None:
     """See the module."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))        # the cluster is removed all the same
