@@ -9,10 +9,12 @@ behind when its time is over. The child is a fork, not a program: it costs no ex
 import errno
 import os
 import select
+from _signal import SIG_BLOCK, SIG_DFL, SIG_SETMASK, pthread_sigmask, signal    # type: ignore[import-not-found]
 from collections.abc import Callable
 from time import monotonic
 
 from arrays.errors import NeverHappened
+from flex.node.command import ENDS_US
 
 _REPLY = 3                      # where the child keeps its end of the pipe
 _LONGEST_REPLY = 65536
@@ -29,9 +31,11 @@ class Aside:
         self.what = what
         self._answer: bytes | None = None
         self._reader, writer = os.pipe()
+        held = pthread_sigmask(SIG_BLOCK, ENDS_US)          # what cuts the call must not cut it once more in the child
         self._child = os.fork()
         if not self._child:
-            _live(work, writer)
+            _live(work, writer, held)
+        pthread_sigmask(SIG_SETMASK, held)
         os.close(writer)
 
     def done(self) -> bool:
@@ -60,13 +64,16 @@ class Aside:
         return True
 
 
-def _live(work: Callable[[], bytes], writer: int) -> None:
+def _live(work: Callable[[], bytes], writer: int, held: set[int]) -> None:
     """The child's whole life: let go of everything inherited, work, tell in one write, end.
 
     It never returns, whatever happens: it would be a second call-out, at the place of its fork, and undo what the first has
     mounted. Nobody may be there to be told: the call-out has ended long before a write that hangs.
     """
     try:
+        for number in ENDS_US:
+            signal(number, SIG_DFL)
+        pthread_sigmask(SIG_SETMASK, held)
         _let_go(writer)
         os.write(_REPLY, _answer(work))
     finally:

@@ -30,7 +30,7 @@ LONGEST_OUTPUT = 1 << 20        # bytes kept of each stream; a tool that prints 
 LAST_WORDS = 0.5                # seconds a killed child gets to die before it is left behind
 TICK = 50                       # milliseconds between two looks whether the child ended
 
-_ENDS_US = (1, 2, 14, 15)       # HUP, INT, ALRM, TERM: see cli.py
+ENDS_US = (1, 2, 14, 15)       # HUP, INT, ALRM, TERM: see cli.py
 _SIGKILL, _SIGPIPE = 9, 13      # the module `signal` imports enum, which costs as much as all of this
 
 
@@ -103,7 +103,7 @@ def _run(argv: "Sequence[str]", shown: "Sequence[str]", timeout: float, inherit:
     streams = [os.pipe(), os.pipe()]
     child = 0
     try:
-        held = pthread_sigmask(SIG_BLOCK, _ENDS_US)     # until we know whom to kill
+        held = pthread_sigmask(SIG_BLOCK, ENDS_US)     # until we know whom to kill
         try:
             child = _spawn(file, argv, env, streams, inherit)
         except OSError as error:

@@ -145,6 +145,39 @@ def test_work_that_ends_after_its_call_out_tells_nobody_and_ends(tmp_path: Path)
     assert not undone.exists()
 
 
+CUT_AT_THE_FORK = """
+import os, signal, sys
+from flex.node.aside import Aside
+class Cut(BaseException): pass
+def cut(*_): raise Cut
+signal.signal(signal.SIGTERM, cut)
+fork = os.fork
+def hurried():
+    child = fork()
+    if not child:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return child
+os.fork = hurried
+parent = os.getpid()
+try:
+    work = Aside(lambda: b"", "nothing")
+    try:
+        work.result(30)
+    except OSError:
+        print("ended")
+except Cut:
+    if os.getpid() != parent:
+        open(sys.argv[1], "w").close()      # a second call-out
+"""
+
+
+def test_a_signal_at_the_fork_ends_the_child_and_not_its_copy_of_the_call_out(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", CUT_AT_THE_FORK, tmp_path / "second"], capture_output=True, text=True,
+                          timeout=60)
+    assert (done.stdout, done.stderr) == ("ended\n", "")
+    assert not (tmp_path / "second").exists()
+
+
 def test_reading_what_is_not_there_is_an_empty_answer(tmp_path: Path) -> None:
     assert sysfs.read(f"{tmp_path}/none") == "" and sysfs.entries(f"{tmp_path}/none") == []
     assert sysfs.number("12") == 12 and sysfs.number("x") is None
