@@ -1,6 +1,5 @@
 """How a FlashArray is called: through `purestorage`, long lists page by page, newer features only where they exist."""
 
-
 from arrays.client import Client
 from arrays.errors import Refused
 
