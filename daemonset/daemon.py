@@ -72,7 +72,7 @@ class Daemon:
             for change in changes:
                 log.info("%s", change)
             self.status.changes += len(changes)
-            if changes or self.status.turns == 0:
+            if changes or self.status.problems:         # also at first, and until what was wrong is seen to be right
                 problems += self._trial()
         except OSError as error:
             problems.append(advice(error, self.settings.plugin_dir))

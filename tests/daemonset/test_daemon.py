@@ -78,6 +78,17 @@ def test_a_driver_that_does_not_start_is_a_problem(daemon: Daemon, settings: Set
     assert "`flex init` answers" in daemon.status.problems[0]
 
 
+def test_a_driver_that_does_not_start_stays_a_problem_until_it_does(daemon: Daemon, settings: Settings) -> None:
+    """Nothing is written in the second turn; were it ready then, a rolling update would go on to the next node."""
+    (settings.bundle / "flex").write_text('#!/bin/sh\n[ -e "${0%/*}/../cured" ] && echo \'{"status": "Success"}\'\n')
+    for _ in range(3):
+        daemon.turn()
+        assert not daemon.status.ready and "`flex init` answers" in daemon.status.problems[0]
+    (settings.plugin_dir / "cured").touch()
+    daemon.turn()
+    assert daemon.status.ready
+
+
 def test_stopping_leaves_the_driver(daemon: Daemon) -> None:
     """SIGTERM sets `stopping`: a rolling update never leaves a node without the executable (C-16)."""
     loop = threading.Thread(target=daemon.run)
