@@ -5,7 +5,7 @@ array will give, connect, and let device.py find it there. A LUN number alone pr
 once, and what sits there on this node may still be another volume (2.7).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from arrays import names
 from arrays.tuples import NamedTuple
@@ -61,15 +61,17 @@ def iscsi_target(ports: "Sequence[Port]") -> tuple[str, list[str]]:
 # Connecting -----------------------------------------------------------------------------------------------------------
 
 def attach(node: "Node", array: "FlashArray", host: str, volume: "Volume", ports: "Sequence[Port]",
-           deadline: Deadline) -> tuple[int, Map]:
+           deadline: Deadline, check: Callable[[], None]) -> tuple[int, Map]:
     """Connect a volume to this node's host and make its device; returns the LUN and the device.
 
-    An array that cannot be reached holds nobody else up: the turn is taken after that.
+    An array that cannot be reached holds nobody else up: the turn is taken after that. `check` raises when the volume is
+    not to be used after all: it is called once the array has connected it, before anything is done with it.
     """
     reached, wwid = reach(node, ports), names.wwid(volume.serial)
     with device_turn(node.paths, deadline.within(TURN)):
         seen = _ours(node.paths, reached)               # looked at before the array is asked: what is new is not stale
         lun = connect(node, array, host, volume, reached, seen, deadline)
+        check()
         _drop_wrong_luns(node.paths, wwid, lun, seen, deadline)
         return lun, device.make(node.paths, wwid, volume.size, lun, reached.nexuses, deadline)
 

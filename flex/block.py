@@ -6,6 +6,7 @@ anything and removed when all is given back; the truth is looked up each time (d
 """
 
 import os
+from functools import partial
 
 from arrays import names
 from arrays.errors import Busy, ConfigError, NeverHappened, PureError
@@ -16,7 +17,7 @@ from flex.node import blockdev, mounts
 from flex.node.command import step
 from flex.node.multipath import Map
 from flex.together import together
-from flex.trouble import NotTheVolume
+from flex.trouble import HeldElsewhere, NotTheVolume
 from flex.wait import Deadline
 
 TYPE_CHECKING = False
@@ -111,8 +112,21 @@ def _check_access(job: Job, host: str, connections: "Sequence[Connection]") -> N
                           "written by two nodes: use ReadWriteOnce, or a class with backend file")
 
 
+def _check_access_again(job: Job, host: str) -> None:
+    """Two nodes that ask at once both see a volume that nobody has. Each looks again once it is connected itself, so at
+    least the later one sees the other, and goes before it has touched the device."""
+    request = job.request
+    if request.read_only and not request.single_host:
+        return
+    others = [one.host for one in preempt.of_others(job.array.connections(job.volume.name), host) if not one.shared]
+    if others:
+        raise HeldElsewhere(f"volume {job.volume.name} was connected to {', '.join(others)} too, just when it was connected to "
+                            "this node, which lets go of it: nothing was mounted")
+
+
 def _attach_and_mount(job: Job, record: "Record", ports: "Sequence[Port]") -> None:
-    lun, found = attach.attach(job.node, job.array, record.host, job.volume, ports, job.deadline)
+    lun, found = attach.attach(job.node, job.array, record.host, job.volume, ports, job.deadline,
+                               partial(_check_access_again, job, record.host))
     made = contents.prepare(job, found)
     _mount_device(job, found)
     state.end_mkfs(job.node.paths, job.wwid)            # what could be mounted is finished

@@ -207,3 +207,25 @@ def test_a_volume_shared_with_our_own_group_is_mounted_when_nobody_uses_it(flex2
     assert set(array.connections("k8s-pvc-2")) == {"stranger", "node2"}
     assert flex2("unmount", pod / "pvc-2") == SUCCESS
     assert set(array.connections("k8s-pvc-2")) == {"stranger", "node2"} and node2.maps == []
+
+
+# Two that come at once
+
+def test_two_nodes_that_ask_at_once_do_not_both_get_it(flex: Any, flex2: Any, node: Any, node2: Any, array: Any, pod: Path,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two replicas with one claim: both see a volume that nobody has, and one is quicker while the other still logs in."""
+    array.add_volume("k8s-pvc-2", GiB)
+    answers = []
+
+    def meanwhile(step: str) -> None:
+        if step == "recorded" and not answers:
+            answers.append(flex2.process("mount", pod / "pvc-2", block("pvc-2"),
+                                         PURE_DISCOVERY_CONF=str(flex.executable.with_name(".pure.json"))))
+    with monkeypatch.context() as patch:
+        patch.setattr("flex.node.command.at_step", meanwhile)
+        message = failure(flex("mount", pod / "pvc-2", block("pvc-2")))
+    assert answers == [SUCCESS]
+    assert host_of(array, node2) in message and "k8s-pvc-2" in message
+    assert list(array.connections("k8s-pvc-2")) == [host_of(array, node2)]
+    check_mounted(node2, array, pod / "pvc-2", "k8s-pvc-2")
+    assert [mount.directory for mount in node.mounts] == [f"{pod}/pvc-1"]
