@@ -479,8 +479,10 @@ stop_provisioner() {
 remove_from_nodes() {
     node_pods >"$WORK/pods"
     while IFS='|' read -r node pod _; do
-        # The flag makes the daemon, which still runs, go on removing instead of putting the driver back.
-        if kn exec "$pod" -- /bin/sh -c 'touch /tmp/.uninstall_start_flag; exec /pure-flex-daemon uninstall' \
+        # The flag makes the daemon, which still runs, go on removing instead of putting the driver back. Where the driver
+        # stays it goes again: left there, the daemon would remove the driver at the last unmount, however much later.
+        if kn exec "$pod" -- /bin/sh -c \
+                'f=/tmp/.uninstall_start_flag; touch $f; /pure-flex-daemon uninstall || { rm -f $f; exit 1; }' \
                 >"$WORK/said" 2>&1 </dev/null; then
             say "  $node: driver removed"
         else

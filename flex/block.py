@@ -120,8 +120,8 @@ def _check_access_again(job: Job, host: str) -> None:
         return
     others = [one.host for one in preempt.of_others(job.array.connections(job.volume.name), host) if not one.shared]
     if others:
-        raise HeldElsewhere(f"volume {job.volume.name} was connected to {', '.join(others)} too, just when it was connected to "
-                            "this node, which lets go of it: nothing was mounted")
+        raise HeldElsewhere(f"volume {job.volume.name} was connected to {', '.join(others)} too, just when it was connected "
+                            "to this node, which lets go of it: nothing was mounted")
 
 
 def _attach_and_mount(job: Job, record: "Record", ports: "Sequence[Port]") -> None:

@@ -1,9 +1,11 @@
 """install.sh --uninstall: what goes, what stays, in which order, how often (features AT-67 to AT-71)."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 
 from daemonset.render import files
@@ -77,6 +79,18 @@ def test_a_node_with_mounted_volumes_keeps_the_driver(cluster: Cluster, install:
     done = install("--uninstall")
     assert done.status == 0 and cluster.drivers == {"node2"}
     assert "stays on node node2" in done.err and "rm -r /etc/kubernetes/volumeplugins/pure~flex" in done.err
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_driver_that_stays_is_not_removed_later(cluster: Cluster, install: Install, installed: Installed,
+                                                  tmp_path: Path, stays: bool) -> None:
+    """Somebody who breaks off and installs again finds the same pods: none may be left waiting for the last unmount."""
+    installed()
+    install("--uninstall")
+    command, = [call[-1] for call in cluster.said("exec") if "pure-flex-node1" in call]
+    command = command.replace("/pure-flex-daemon", "false" if stays else "true").replace("/tmp/", f"{tmp_path}/")
+    done = subprocess.run(["/bin/sh", "-c", command], check=False)
+    assert (done.returncode != 0) is stays and (tmp_path / ".uninstall_start_flag").exists() is not stays
 
 
 def test_twice_or_with_nothing_there_is_no_mistake(cluster: Cluster, install: Install, installed: Installed) -> None:
