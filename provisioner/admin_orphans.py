@@ -43,8 +43,8 @@ def _destroy(fleet: Any, orphan: Orphan) -> str:
     entry = next(one for one in (*fleet.flash_arrays, *fleet.flash_blades) if one.name == orphan.array)
     store = new_store(entry, survey.CONNECT, survey.READ)
     try:
-        found = store.find(orphan.volume.rpartition("::")[2])
-        if found is None or found.destroyed:
+        found = store.find(orphan.volume)
+        if found is None or found.destroyed or found.name != orphan.volume:
             return "is gone already"
         volumes.unmake(store, found)            # refuses while a host has it
     finally:

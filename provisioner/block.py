@@ -14,7 +14,7 @@ _MEANINGFUL = 100           # operations a second
 
 
 class BlockStore:
-    """Volumes on one FlashArray; safe for threads. Names given are base names; names returned have their pod."""
+    """Volumes on one FlashArray; safe for threads. Names returned have their pod."""
 
     backend = BLOCK
 
@@ -39,9 +39,10 @@ class BlockStore:
         return (load.reads_per_sec * load.usec_per_read + load.writes_per_sec * load.usec_per_write) / operations / 1000
 
     def find(self, name: str) -> Found | None:
-        """The volume, live or destroyed and still recoverable, in any of the array's replication pods."""
-        for pod in (*self.entry.replication_pods, ""):
-            volume = self.array.find_volume(names.in_pod(pod, name), pending=True)
+        """The volume, live or destroyed and still recoverable: where `name` says it is, else in the replication pods."""
+        home, _, base = name.rpartition("::")
+        for pod in dict.fromkeys((home, *self.entry.replication_pods, "")):
+            volume = self.array.find_volume(names.in_pod(pod, base), pending=True)
             if volume is not None:
                 return _found(volume)
         return None

@@ -1,5 +1,6 @@
 """Where the volume of a PV is: the array in the PV is a hint, and the fleet has the last word."""
 
+from arrays import names
 from arrays.errors import PureError
 from provisioner.backend import Backend
 from provisioner.backends import Backends
@@ -25,10 +26,11 @@ class Search:
         ArrayGone when the array it was made on is not known any more and no other has it.
         """
         home = self._backends.get(pv.array)
+        name = names.in_pod(names.pod_of(pv.volume), volume)        # a copy in another pod may have the same base name
         others = [backend for backend in self._backends.of(pv.backend) if backend is not home]
         for backend in [home, *others] if home else others:
             with backend.at_work(backend.volume_slots):
-                found = backend.store.find(volume)
+                found = backend.store.find(name)
             if found is not None:
                 return backend, found
         if pv.array and home is None:

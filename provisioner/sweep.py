@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from arrays.errors import Busy, PureError
-from arrays.names import base_name, pv_name
+from arrays.names import pv_name
 from provisioner import volumes
 from provisioner.attempts import Attempts
 from provisioner.backend import Backend
@@ -80,8 +80,8 @@ class Sweep:
         if backend is None:
             raise Busy(f"array {orphan.array}", "it left pure.json at this moment")
         with self._attempts.alone(name), backend.changing(backend.volume_slots, "destroy", self._may_act):
-            volume = backend.store.find(base_name(orphan.volume))
-            if volume is not None:
+            volume = backend.store.find(orphan.volume)
+            if volume is not None and volume.name == orphan.volume:
                 volumes.unmake(backend.store, volume, self._settings.eradicate)
                 log.warning("orphan destroyed volume=%s array=%s", orphan.volume, orphan.array)
 

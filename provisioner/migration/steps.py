@@ -11,7 +11,6 @@ from typing import Any
 from arrays.entries import FlashArrayEntry, FlashBladeEntry
 from arrays.errors import Busy, ConfigError, NeverHappened, NotFound, PureError, Refused, VolumeDiffers
 from arrays.fleet import Fleet
-from arrays.names import base_name
 from provisioner import wellknown
 from provisioner.apierrors import Conflict, NotThere
 from provisioner.backends import new_store
@@ -59,7 +58,7 @@ def locate(fleet: Fleet, backend: str, hint: str, volume: str) -> tuple[str, Fou
     for entry in sorted(entries, key=lambda entry: entry.name != hint):
         store = new_store(entry, CONNECT, READ)
         try:
-            found = store.find(base_name(volume))
+            found = store.find(volume)
         except PureError as error:
             trouble = trouble or error
             continue
