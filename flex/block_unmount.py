@@ -36,6 +36,10 @@ def unmount(mount_dir: str, record: "Record | None", node: "Node") -> None:
     left = state.load(node.paths, mount_dir)
     if left and left.wwid and left.wwid not in done:
         with volume_lock(node.paths, left.wwid, deadline.within(LOCK)):
+            if detach.is_open(node, left.wwid):         # an umount(8) that was cut: the kernel still writes back
+                _be_able_to_write_back(node, left)
+            else:
+                state.stop_waiting(node.paths, "no-path", left.wwid)
             detach.let_go(node, left, deadline)
     elif left and not left.wwid:
         state.remove(node.paths, mount_dir)

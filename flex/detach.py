@@ -55,12 +55,21 @@ def mounted(node: "Node", wwid: str) -> list[str]:
     return blockdev.mounted_volume(node.paths, wwid)
 
 
+def is_open(node: "Node", wwid: str) -> bool:
+    """Whether somebody has a volume's device for himself: a file system, too, that no mount table shows any more.
+
+    The kernel takes a mount out of the table before it writes back, and lets go of the device when all is written.
+    """
+    found = multipath.find(node.paths, wwid)
+    return bool(found and blockdev.is_open(node.paths, found.node))
+
+
 def release(node: "Node", wwid: str, deadline: Deadline) -> None:
     """Take the device of a volume that nobody mounts off this node; Busy when it is in use after all."""
     found = multipath.find(node.paths, wwid)
     if found and multipath.has_usable_path(node.paths, wwid):
         _flush(node, found, deadline)
-    elif found:
+    elif found and not is_open(node, wwid):
         multipath.stop_queueing(node.paths, found)      # nothing is mounted: what would wait now is udev's looking
     device.take_off(node.paths, wwid, deadline)
 

@@ -278,6 +278,33 @@ def test_unsaved_data_gets_its_grace_when_all_paths_are_lost(flex: Any, node: An
     assert node.read(f"{pod}/pvc-1/unsaved") == "kept"
 
 
+def test_what_a_cut_umount_still_writes_back_gets_the_same_grace(flex: Any, node: Any, array: Any, pod: Path,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel takes a mount out of the table first and writes back then: an umount that was killed meanwhile leaves a
+    file system that no table shows, and that has the device open until all is written."""
+    node.settings.no_path_retry = "queue"
+    array.add_volume("k8s-pvc-1", GiB)
+    flex("mount", pod / "pvc-1", block())
+    with node.writer(str(pod / "pvc-1")):
+        node.write(f"{pod}/pvc-1/unsaved", "kept", sync=False)
+        with monkeypatch.context() as patch:
+            patch.setenv("PATH", node.environment()["PATH"])
+            mounts.umount(str(pod / "pvc-1"), 10, lazy=True)
+        assert node.mounts == []
+        all_dark(node, array)
+        with monkeypatch.context() as patch:        # a pretend device is a file, which nobody can have for himself
+            patch.setattr("flex.node.blockdev.is_open", lambda paths, device: True)
+            message = failure(flex("unmount", pod / "pvc-1"))
+        assert "path" in message and "600 s" in message
+        for portal in array.portals:
+            array.set_portal(portal, "up")
+        wait_for(lambda: node.refresh() or all(path.state == "running" for path in node.paths), "the sessions", 10)
+    wait_for(lambda: flex("unmount", pod / "pvc-1") == SUCCESS, "the unmount", 10)
+    check_given_back(node, array)
+    flex("mount", pod / "pvc-1", block())
+    assert node.read(f"{pod}/pvc-1/unsaved") == "kept"
+
+
 def test_after_the_grace_unsaved_data_is_given_up_and_that_is_logged(flex: Any, node: Any, array: Any,
                                                                      pod: Path) -> None:
     node.settings.no_path_retry = "queue"
