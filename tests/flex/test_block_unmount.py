@@ -298,7 +298,7 @@ def test_what_a_cut_umount_still_writes_back_gets_the_same_grace(flex: Any, node
         assert "path" in message and "600 s" in message
         for portal in array.portals:
             array.set_portal(portal, "up")
-        wait_for(lambda: node.refresh() or all(path.state == "running" for path in node.paths), "the sessions", 10)
+        wait_for(lambda: node.refresh() or multipath.has_usable_path(Paths(str(node.root)), wwid(array)), "a path", 10)
     wait_for(lambda: flex("unmount", pod / "pvc-1") == SUCCESS, "the unmount", 10)
     check_given_back(node, array)
     flex("mount", pod / "pvc-1", block())
