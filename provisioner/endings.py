@@ -53,9 +53,10 @@ class Endings:
         except Conflict:
             self._check_saved(attempt)
         except Malformed as error:
-            self._discard(attempt)
-            raise ConfigError(f"the PV for {attempt.key} is not accepted, so its volume was destroyed again: "
-                              f"{error.text}") from None
+            if not self._has_pv(attempt):       # whose storing was not answered, and what takes PVs changed since
+                self._discard(attempt)
+                raise ConfigError(f"the PV for {attempt.key} is not accepted, so its volume was destroyed again: "
+                                  f"{error.text}") from None
         self._attempts.close(attempt.uid, saved=True)
         return Saved(attempt.key, attempt.pv_name, made.array, made.volume, made.size,
                      time.monotonic() - attempt.began, attempt.tries)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from arrays.errors import Busy
+from arrays.errors import Busy, Unreachable
 from arrays.fleet import load
 from provisioner.attempts import Attempts
 from provisioner.backend import Pace
@@ -127,6 +127,19 @@ def test_a_pv_the_api_does_not_take_costs_its_volume(cluster: Cluster) -> None:
         cluster.claim()
         cluster.event("ProvisioningFailed", "data", "is not accepted, so its volume was destroyed again")
         until(lambda: not cluster.live(), "destroyed")
+
+
+def test_a_pv_that_was_stored_before_it_is_not_accepted_keeps_its_volume(cluster: Cluster) -> None:
+    """The first answer is lost; a policy for PVs made at that moment refuses the repeat, and a pod may have the volume."""
+    cluster.claim()
+    record = record_of(cluster)
+    provision = stale(cluster, record)
+    cluster.api.faults.add(verb="create", resource=PVS, status=500, after=True, times=1)
+    with pytest.raises(Unreachable):
+        provision(record.uid)
+    cluster.api.faults.add(verb="create", resource=PVS, status=422, reason="Invalid", times=None)
+    cluster.bound()
+    assert provision(record.uid) and cluster.live() == {cluster.volume(): "fa1"}
 
 
 def test_r3_a_claim_of_the_same_name_is_another_claim(cluster: Cluster) -> None:
