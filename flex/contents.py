@@ -78,8 +78,20 @@ def _todo(job: Job, found: Map, seen: Found) -> str:
     if not seen or seen.type == "xfs":
         start, data = _look(job, found)
         unfinished = filesystem.is_unfinished_xfs(start)
-    return todo(seen, job.request.fs_type, unfinished=unfinished, began=state.mkfs_began(paths, job.wwid), data=data,
+    began = state.mkfs_began(paths, job.wwid)
+    if began and not seen and not unfinished:
+        _check_no_superblock(job, found)
+    return todo(seen, job.request.fs_type, unfinished=unfinished, began=began, data=data,
                 forbidden=why_not_format(job.request), volume=job.volume.name)
+
+
+def _check_no_superblock(job: Job, found: Map) -> None:
+    """blkid sees nothing, too, while it cannot read, and a mark may be old: of a mkfs that was finished after all, on a
+    volume that other nodes have used since."""
+    for fs_type in filesystem.GROWABLE:
+        if filesystem.size(job.node.paths, found.node, fs_type) is not None:
+            raise WillNotFormat(f"volume {job.volume.name} begins with the superblock of {fs_type}, and blkid sees nothing "
+                                "there: it is not formatted")
 
 
 def _look(job: Job, found: Map) -> tuple[bytes, int | None]:

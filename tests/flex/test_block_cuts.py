@@ -14,9 +14,12 @@ from typing import Any
 
 import pytest
 
+from flex import state
 from flex.node import command
+from flex.paths import Paths
 from flex.wait import wait_for
-from tests.flex.blocks import GiB, block, bytes_of, check_given_back, check_mounted, host_of, hurry, ran, reboot, records
+from tests.flex.blocks import (
+    GiB, block, bytes_of, check_given_back, check_mounted, failure, host_of, hurry, ran, reboot, records, wwid)
 
 SUCCESS = {"status": "Success"}
 
@@ -187,3 +190,20 @@ def test_a_mkfs_that_was_killed_half_way_is_made_again_by_the_node_that_began_it
     assert node.mounts[0].fstype == fs_type
     flex("unmount", pod / "pvc-1")
     check_given_back(node, array)
+
+
+@pytest.mark.parametrize("fs_type", ["xfs", "ext4", "btrfs"])
+def test_an_old_mark_and_a_blkid_that_cannot_read_do_not_format_what_is_finished(
+        flex: Any, node: Any, array: Any, pod: Path, fs_type: str) -> None:
+    """mkfs ended and the call was killed before the mark was removed; another node has used the volume since, and now a
+    path fails while blkid reads: it says "nothing here", as for a blank one (node-attach.md, fact 1)."""
+    array.add_volume("k8s-pvc-1", GiB)
+    assert flex("mount", pod / "pvc-1", block(fs_type=fs_type)) == SUCCESS
+    node.write(f"{pod}/pvc-1/hello", "world")
+    assert flex("unmount", pod / "pvc-1") == SUCCESS
+    state.begin_mkfs(Paths(str(node.root)), wwid(array))
+    node.faults.fail = {"blkid": 2}
+    assert "blkid" in failure(flex("mount", pod / "pvc-1", block(fs_type=fs_type)))
+    node.faults.fail = {}
+    assert flex("mount", pod / "pvc-1", block(fs_type=fs_type)) == SUCCESS
+    assert node.read(f"{pod}/pvc-1/hello") == "world" and len(ran(node, f"mkfs.{fs_type}")) == 1
