@@ -13,11 +13,13 @@ from typing import NamedTuple
 from provisioner import volumes
 from provisioner.apierrors import NotThere
 from provisioner.attempts import Attempts
+from provisioner.backend import Backend
 from provisioner.finalizers import Finalizers
 from provisioner.kube import PVS, Kube, named
 from provisioner.objects import PvRecord, Raw, pv_record
 from provisioner.search import Search
 from provisioner.settings import Settings
+from provisioner.stores import Found
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,14 @@ class Deleted(NamedTuple):
     seconds: float
 
 
+class Place(NamedTuple):
+    """Where a PV's volume is, if it is anywhere."""
+
+    volume: str                 # base name
+    backend: Backend | None
+    found: Found | None
+
+
 def duty(pv: PvRecord, finalizers: bool = True) -> Duty:
     """What a PV of ours needs by itself. Pure; `finalizers` is whether we use them."""
     if pv.phase == "Released" and pv.policy == "Delete" and (pv.finalized or not pv.deleting):
@@ -62,17 +72,19 @@ class Reclaim:
 
     def __call__(self, name: str) -> Deleted | None:
         """Do what the PV needs now; Deleted when that was the end of it."""
-        pv = self._pvs.get(name)
-        if pv is None or duty(pv, self._finalizers.allowed) is Duty.NOTHING:
+        pv, began = self._pvs.get(name), time.monotonic()
+        if pv is None or (expected := duty(pv, self._finalizers.allowed)) is Duty.NOTHING:
             return None
         with self._attempts.alone(name):
+            # arrays may take long to say where the volume is, so the look at the live object comes after it
+            place = self._place(pv) if expected is Duty.DELETE else None
             raw = self._live(name)
             live = pv_record(raw, self._settings.provisioners) if raw else None
             if live is None:
                 return None
             needed = duty(live, self._finalizers.allowed)
-            if needed is Duty.DELETE:
-                return self._delete(live, raw)
+            if needed is Duty.DELETE and place and live.uid == pv.uid:     # else the watch brings what the cache lacks
+                return self._delete(live, place, began)
             if needed is Duty.HOLD:
                 self._finalizers.add(raw)
             elif needed is Duty.LET_GO:
@@ -88,15 +100,17 @@ class Reclaim:
 
     # Deleting
 
-    def _delete(self, pv: PvRecord, raw: Raw) -> Deleted:
-        began = time.monotonic()
+    def _place(self, pv: PvRecord) -> Place:
         volume = volumes.name_of(pv, self._settings.prefix)
-        backend, found = self._search.find(pv, volume)
+        return Place(volume, *self._search.find(pv, volume))
+
+    def _delete(self, pv: PvRecord, place: Place, began: float) -> Deleted:
+        volume, backend, found = place
         if backend is not None and found is not None:
             with backend.changing(backend.volume_slots, "destroy", self._may_act):
                 volumes.unmake(backend.store, found, self._settings.eradicate)
         try:
-            left = self._kube.delete(named(PVS, pv.name), raw["metadata"]["uid"])
+            left = self._kube.delete(named(PVS, pv.name), pv.uid)
             if left.get("kind") == "PersistentVolume":          # something holds it; a Status object: it is gone
                 self._finalizers.remove(left)
         except NotThere:

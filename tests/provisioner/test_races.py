@@ -17,7 +17,7 @@ from provisioner.provision import Caches, Provision
 from provisioner.search import Search
 from simulator.flasharray import FlashArray
 from simulator.flashblade import FlashBlade
-from tests.provisioner.cluster import CLAIMS, CLASSES, PVS, Cluster
+from tests.provisioner.cluster import CLAIMS, CLASSES, FINALIZER, PVS, Cluster
 from tests.provisioner.given import OURS
 from tests.provisioner.waiting import until
 
@@ -232,6 +232,20 @@ def test_r8_the_policy_changes_in_the_last_moment(cluster: Cluster) -> None:
         cluster.api.patch(PVS, pv, {"spec": {"persistentVolumeReclaimPolicy": "Retain"}})
         until(lambda: "external-provisioner.volume.kubernetes.io/finalizer" not in (
             cluster.api.get(PVS, pv) or {"metadata": {}})["metadata"].get("finalizers", []), "the finalizer is off")
+    assert cluster.live() and cluster.api.get(PVS, pv)
+
+
+def test_r8_the_policy_changes_while_the_array_is_slow(cluster: Cluster, fa1: FlashArray) -> None:
+    """The array may take half a minute to say where the volume is; whoever set Retain meanwhile was told it is set."""
+    with cluster.provisioner():
+        cluster.claim()
+        pv = cluster.bound()["metadata"]["name"]
+        look = fa1.faults.add(method="GET", path="volume/*", latency=0.5, times=1)
+        cluster.delete_claim()
+        until(lambda: look.hits, "the look for the volume")
+        cluster.api.patch(PVS, pv, {"spec": {"persistentVolumeReclaimPolicy": "Retain"}})
+        until(lambda: FINALIZER not in (cluster.api.get(PVS, pv) or {"metadata": {}})["metadata"].get("finalizers", []),
+              "the finalizer is off")
     assert cluster.live() and cluster.api.get(PVS, pv)
 
 
