@@ -1,7 +1,8 @@
 """Volumes that carry our name and belong to nobody: no PV, no claim that waits for them. Pure but for `held_by`.
 
 Only names of the form `<prefix>-pvc-<uid>` are looked at, so that volumes of other clusters (`k8s2-pvc-…`), of people
-and of other products never appear. A PV of any driver holds the volume it names: after a migration that is the CSI driver's.
+and of other products never appear. A PV of any kind holds the volume it names: after a migration that is the CSI driver's,
+or one of plain NFS.
 """
 
 import re
@@ -63,5 +64,6 @@ def held_by(pv: Raw, prefix: str) -> dict[str, str]:
     """Base names of the volumes that a PV of any driver may stand for, with the array it names or ""."""
     spec = pv.get("spec") or {}
     options, csi = (spec.get("flexVolume") or {}).get("options") or {}, spec.get("csi") or {}
-    said = {f"{prefix}-{pv['metadata']['name']}", options.get("volume") or "", csi.get("volumeHandle") or ""}
+    exported = ((spec.get("nfs") or {}).get("path") or "").strip("/").partition("/")[0]
+    said = {f"{prefix}-{pv['metadata']['name']}", options.get("volume") or "", csi.get("volumeHandle") or "", exported}
     return {names.base_name(name): options.get("array") or "" for name in said if name}

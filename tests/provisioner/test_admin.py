@@ -92,8 +92,11 @@ def test_volumes_with_their_claims(run: Run, cluster: Cluster, fa1: FlashArray) 
     assert run("pure", "volumes", "--array", "1.2.3.4")[1] == "no volume of ours\n"
 
 
-def test_orphans_are_ours_and_without_pv(run: Run, cluster: Cluster, fa1: FlashArray, fa2: FlashArray) -> None:
-    """AT-79: other clusters', people's and other products' volumes never appear; nor what a CSI PV holds by now."""
+def test_orphans_are_ours_and_without_pv(run: Run, cluster: Cluster, fa1: FlashArray, fa2: FlashArray,
+                                         fb1: FlashBlade) -> None:
+    """AT-79: other clusters', people's and other products' volumes never appear; nor what another kind of PV holds by now,
+    CSI's or plain NFS, of which a FlashBlade does not say that it is mounted.
+    """
     with cluster.provisioner():
         cluster.claim("data")
         cluster.bound()
@@ -104,6 +107,10 @@ def test_orphans_are_ours_and_without_pv(run: Run, cluster: Cluster, fa1: FlashA
     cluster.api.create({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "migrated"}, "spec": {
         "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
         "csi": {"driver": "pure-csi", "volumeHandle": "k8s-pvc-00000000-0000-0000-0000-000000000001"}}})
+    fb1.add_file_system("k8s-pvc-00000000-0000-0000-0000-000000000002", 2**30)
+    cluster.api.create({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "by-hand"}, "spec": {
+        "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"],
+        "nfs": {"server": "192.0.2.7", "path": "/k8s-pvc-00000000-0000-0000-0000-000000000002"}}})
     status, out, _ = run("pure", "orphans", "-o", "json")
     orphan, = json.loads(out)
     assert (orphan["array"], orphan["volume"], orphan["size"], orphan["why"]) == (
