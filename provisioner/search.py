@@ -38,4 +38,7 @@ class Search:
                             "put it back, or delete the volume there and then this PV")
         if home is None and not others:
             raise ArrayGone(f"pure.json names no array that could have volume {volume}")
+        if not pv.array and self._backends.complaints:      # a PV of the original driver: any array may have it
+            raise ArrayGone(f"volume {volume} is on no array that can be asked, and may be on one that cannot: "
+                            f"{'; '.join(self._backends.complaints)}")
         return None, None

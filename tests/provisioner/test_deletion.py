@@ -219,6 +219,28 @@ def test_a_pv_of_the_original_driver_is_deleted(cluster: Cluster, fa2: FlashArra
     assert fa2.volume(f"k8s-pvc-{UID}").destroyed
 
 
+def test_a_pv_without_an_array_waits_while_an_entry_of_pure_json_is_unusable(cluster: Cluster, fa2: FlashArray) -> None:
+    """Its volume may be on just that array: taken for gone, it would stay there without a PV."""
+    import json
+    fa2.add_volume(f"k8s-pvc-{UID}", 10 * 2**30)
+    cluster.api.create({
+        "apiVersion": "v1", "kind": "PersistentVolume",
+        "metadata": {"name": f"pvc-{UID}", "annotations": {PROVISIONED_BY: "pure-provisioner"}},
+        "spec": {"capacity": {"storage": "10Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "pure",
+                 "persistentVolumeReclaimPolicy": "Delete", "claimRef": GONE,
+                 "flexVolume": {"driver": "pure/flex", "fsType": "xfs"}}})
+    fleet = cluster.sim.pure_json()
+    everything = json.dumps(fleet)
+    del fleet["FlashArrays"][1]["APIToken"]
+    cluster.pure_json.write_text(json.dumps(fleet))
+    with cluster.provisioner():
+        event = cluster.event("VolumeFailedDelete", f"pvc-{UID}")
+        assert "FlashArrays[1]" in event["message"]
+        cluster.pure_json.write_text(everything)
+        cluster.gone(f"pvc-{UID}")
+    assert fa2.volume(f"k8s-pvc-{UID}").destroyed
+
+
 def test_old_pvs_get_the_finalizer(cluster: Cluster) -> None:
     """1.8: a PV that was made without it is held from now on."""
     with cluster.provisioner(finalizers=False):
