@@ -49,7 +49,7 @@ def attach(settings: "Settings", options: str, node_name: str) -> str:
     if _is_here(node, node_name):
         host = initiators.ensure_host(array, node).name
         if wanted.single_host:
-            preempt.free(node, array, volume.name, host, Deadline(CALL), array.connections(volume.name))
+            preempt.free(node, array, volume.name, host, wanted.mount_dir, Deadline(CALL), array.connections(volume.name))
         array.connect(host, volume.name)
     return _device(volume.serial)
 

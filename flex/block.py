@@ -105,7 +105,7 @@ def _check_access(job: Job, host: str, connections: "Sequence[Connection]") -> N
     """ReadWriteOnce: nobody else has it. Otherwise many may read, and no two may write one file system."""
     request = job.request
     if request.single_host:
-        preempt.free(job.node, job.array, job.volume.name, host, job.deadline, connections)
+        preempt.free(job.node, job.array, job.volume.name, host, request.mount_dir, job.deadline, connections)
     elif not request.read_only and (others := preempt.of_others(connections, host)):
         raise ConfigError(f"volume {job.volume.name} ({request.access}) is connected to "
                           f"{', '.join(one.host for one in others)} too, and a file system on a block volume cannot be "

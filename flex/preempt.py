@@ -29,15 +29,17 @@ FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.1, 0.9, 1.4     # seconds between two loo
 TAKE, WAIT = "take", "wait"
 
 
-def free(node: "Node", array: "FlashArray", volume: str, host: str, deadline: "Deadline",
+def free(node: "Node", array: "FlashArray", volume: str, host: str, mount_dir: str, deadline: "Deadline",
          connections: "Sequence[Connection]") -> "Sequence[Connection]":
     """Return the volume's connections once no host but ours has it; HeldElsewhere when that takes longer than this call.
 
-    `connections` is what the array said a moment ago.
+    `mount_dir` is for whom it is asked: another pod's wait does not count. `connections` is what the array said a moment
+    ago.
     """
     wait: _Wait | None = None
     while others := of_others(connections, host):
-        begins, wait = wait is None, wait or _Wait(node, volume, others)
+        begins, wait = wait is None, wait or _Wait(node, volume, mount_dir)
+        wait.meet(others)
         wait.look(array)
         if begins:
             log.info(f"waiting: {wait.words(others)}")
@@ -75,13 +77,13 @@ def verdict(waited: float, grace: float, allowed: bool, busy: bool) -> str:
 
 
 class _Wait:
-    """One call's waiting for one volume; the time is counted from the first call that met with these hosts."""
+    """One call's waiting for one volume; the time is counted for each host, from this pod's first call that met with it."""
 
-    def __init__(self, node: "Node", volume: str, others: "Sequence[Connection]") -> None:
-        self.node, self.volume = node, volume
+    def __init__(self, node: "Node", volume: str, mount_dir: str) -> None:
+        self.node, self.volume, self.mount_dir = node, volume, mount_dir
         self.allowed, self.grace = node.settings.preempt, node.settings.preempt_grace
-        self.keys = [f"{volume} {one.host}" for one in others]
-        self._before = max(state.waited(node.paths, "held", key, node.clock()) for key in self.keys)
+        self._since: dict[str, float] = {}      # monotonic time of the first look that met with a host, by its mark
+        self._met: list[str] = []
         self._start = time.monotonic()
         self._last_io: float | None = None      # monotonic time of the last look that showed I/O
         self._writes: bool | None = None        # what the last look showed; None: the array did not tell
@@ -94,7 +96,15 @@ class _Wait:
 
     @property
     def waited(self) -> float:
-        return self._before + self.here
+        """Seconds since the latest of the hosts that have the volume now was first met with."""
+        return time.monotonic() - max(self._since[key] for key in self._met)
+
+    def meet(self, others: "Sequence[Connection]") -> None:
+        """These hosts have the volume now; one that came meanwhile gets the whole grace."""
+        self._met = [f"{self.volume} {one.host} {self.mount_dir}" for one in others]
+        for key in self._met:
+            if key not in self._since:
+                self._since[key] = time.monotonic() - state.waited(self.node.paths, "held", key, self.node.clock())
 
     def look(self, array: "FlashArray") -> None:
         """Ask the array's monitor whether somebody uses the volume."""
@@ -123,7 +133,7 @@ class _Wait:
         self._pause = min(self._pause * GROWTH, LONGEST_PAUSE)
 
     def forget(self) -> None:
-        for key in self.keys:
+        for key in self._since:
             state.stop_waiting(self.node.paths, "held", key)
 
     def words(self, others: "Sequence[Connection]") -> str:

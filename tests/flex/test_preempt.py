@@ -158,6 +158,44 @@ def test_a_volume_does_not_come_back_to_a_node_that_still_has_the_old_mount(flex
     assert node.read(f"{second}/newer") == "data"
 
 
+def test_the_grace_is_each_hosts_own(flex: Any, flex2: Any, node: Any, array: Any, pod: Path,
+                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    """While this node waits, the old host lets go and a third one is quicker: it is asked for from then on."""
+    monkeypatch.setattr("flex.preempt.PATIENCE", 0.5)
+    failure(flex2("mount", pod / "pvc-1", block(), PURE_PREEMPT_RWO_GRACE="0.8"))
+    array.add_host("third", iqns=["iqn.2000-01.example:third"])
+
+    def swap() -> None:
+        array.disconnect(host_of(array, node), "k8s-pvc-1")
+        array.connect("third", "k8s-pvc-1")
+    monkeypatch.setattr("flex.preempt.FIRST_PAUSE", 0.2)
+    quicker = threading.Timer(0.1, swap)
+    quicker.start()
+    message = failure(flex2("mount", pod / "pvc-1", block(), PURE_PREEMPT_RWO_GRACE="0.8"))
+    quicker.join()
+    assert "third" in message and list(array.connections("k8s-pvc-1")) == ["third"]
+
+
+def test_of_several_hosts_each_has_its_grace(flex2: Any, node: Any, array: Any, pod: Path,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flex.preempt.PATIENCE", 0.4)
+    failure(flex2("mount", pod / "pvc-1", block(), PURE_PREEMPT_RWO_GRACE="0.6"))
+    array.add_host("third", iqns=["iqn.2000-01.example:third"])
+    array.connect("third", "k8s-pvc-1")
+    assert "third" in failure(flex2("mount", pod / "pvc-1", block(), PURE_PREEMPT_RWO_GRACE="0.6"))
+    assert set(array.connections("k8s-pvc-1")) == {host_of(array, node), "third"}
+
+
+def test_another_pod_waits_anew(flex2: Any, node: Any, array: Any, pod: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod asked for a moment and was deleted; minutes later the next one comes, because the old one is being ended."""
+    monkeypatch.setattr("flex.preempt.PATIENCE", 0.3)
+    failure(flex2("mount", pod / "pvc-1", block(), PURE_PREEMPT_RWO_GRACE="0.6"))
+    time.sleep(0.4)
+    second = Path(str(pod).replace("uid-1", "uid-2")) / "pvc-1"
+    assert host_of(array, node) in failure(flex2("mount", second, block(), PURE_PREEMPT_RWO_GRACE="0.6"))
+    assert list(array.connections("k8s-pvc-1")) == [host_of(array, node)]
+
+
 # Never
 
 def test_with_preemption_off_it_is_refused_naming_the_host(flex2: Any, node: Any, array: Any, pod: Path,
