@@ -3,9 +3,10 @@
     wait until the lock is free, or its record did not change for `lease` seconds of our own clock ► take it ► renew every
     `retry` seconds ► not renewed for `renew` seconds: lead no more, whatever the reason
 
-Clocks of other machines are never believed: the record is compared with itself. Renewing has a connection of its own and no
-rate limit, so that a burst of claims cannot cost the lead. Where an older provisioner may run, its Endpoints lock is held as
-well; where the role allows only that one, it alone.
+A record may name a longer lease than ours: that of a leader with other settings, which is waited for. Clocks of other
+machines are never believed: the record is compared with itself. Renewing has a connection of its own and no rate limit, so
+that a burst of claims cannot cost the lead. Where an older provisioner may run, its Endpoints lock is held as well; where
+the role allows only that one, it alone.
 """
 
 import logging
@@ -154,7 +155,8 @@ class Elector:
     def _take(self, lock: Lock, timeout: float) -> bool:
         """Make a lock that was just read ours, if it is free."""
         record, since = self._seen[lock.kind]
-        if record and record.holder not in ("", self.identity) and self._clock() - since < self._times.lease:
+        if record and record.holder not in ("", self.identity) and (
+                self._clock() - since < max(self._times.lease, record.duration)):   # by its own times the holder leads on
             if record.holder != self.holder:
                 log.info("waits holder=%s lock=%s", record.holder, lock.kind)
             self.holder = record.holder

@@ -113,7 +113,18 @@ def test_clocks_of_others_are_not_believed(api: KubeApi) -> None:
     found = api.get("leases", NAME, "pure") or {}
     api.replace({**found, "spec": {**found["spec"], "renewTime": "1999-01-01T00:00:00.000000Z"}})
     assert not two._acquire()
-    clock.now += QUICK.lease + 0.1
+    clock.now += 2.1                        # a record has whole seconds
+    assert two._acquire()
+
+
+def test_a_lease_is_as_long_as_its_holder_said(api: KubeApi) -> None:
+    """During an update that shortens the times, the old one leads by its own renew deadline, cut off or not."""
+    clock = Clock(0.0)
+    one, two = candidate(api, "one", times=Times(60.0, 40.0, 2.0)), candidate(api, "two", clock=clock)
+    assert one._acquire() and not two._acquire()
+    clock.now += 59.0
+    assert not two._acquire()
+    clock.now += 2.0
     assert two._acquire()
 
 
