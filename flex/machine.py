@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from flex.settings import Settings
 
 
+def since_boot() -> float:
+    """Seconds since this machine was started: whoever sets its clock does not shorten a grace."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class Node:
-    """One machine. `clock` is wall-clock time in seconds, for what is counted over several calls."""
+    """One machine. `clock` is in seconds, for what is counted over several calls."""
 
     def __init__(self, paths: "Paths", settings: "Settings", name: str = "",
-                 clock: "Callable[[], float]" = time.time) -> None:
+                 clock: "Callable[[], float]" = since_boot) -> None:
         self.paths = paths
         self.settings = settings
         self.clock = clock

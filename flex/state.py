@@ -105,8 +105,8 @@ def end_mkfs(paths: "Paths", wwid: str) -> None:
 def waited(paths: "Paths", kind: str, key: str, now: float) -> float:
     """Seconds since this node first met with the trouble `kind` ("held", "no-path") of `key`, over kubelet's repeats.
 
-    The first call starts the count. So does one that comes after a silence, or after the clock was put back: what was
-    seen then was another wait. `now` is wall-clock time, which a reboot does not reset.
+    The first call starts the count. So does one that comes after a silence, or after the clock went back, as it does at a
+    reboot: what was seen then was another wait. `now` counts from boot, so less is counted than has passed, never more.
     """
     file = _mark_file(paths, kind, key)
     try:

@@ -1,6 +1,7 @@
 """Records and marks: written whole, found again by directory, of no consequence when they are broken."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flex import state
+from flex.machine import Node
 from flex.paths import Paths
+from flex.settings import Settings
 from flex.state import Record
 
 DIRECTORY = "/var/lib/kubelet/pods/uid-1/volumes/pure~flex/pvc-1"
@@ -155,6 +158,12 @@ def test_a_clock_that_was_put_back_starts_a_wait_anew(paths: Paths) -> None:
     state.waited(paths, "held", "x", 1000.0)
     assert state.waited(paths, "held", "x", 500.0) == 0
     assert state.waited(paths, "held", "x", 501.0) == 1
+
+
+def test_setting_the_machines_clock_is_no_waiting(paths: Paths) -> None:
+    """chrony steps it by minutes when a node comes up: unsaved data would be given up, or a volume taken, too soon."""
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert before <= Node(paths, Settings({})).clock() <= time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def test_a_broken_mark_starts_a_wait_anew(paths: Paths) -> None:
