@@ -31,8 +31,9 @@ PATIENCE = 40.0         # seconds for all arrays together; each client has short
 def flash_array(node: "Node", fleet: "Fleet", volume: str, hint: str = "", pv: str = "") -> "tuple[FlashArray, Volume]":
     """The FlashArray that has `volume`, and what it knows of it.
 
-    NotFound names volume, PV and the arrays asked; Unreachable when it may be on one that gave no answer; Refused when
-    two arrays have different volumes of this name and the hint does not decide.
+    NotFound names volume, PV and the arrays asked; Unreachable when it may be on one that gave no answer, also when that is
+    the hinted one and another has a namesake, which may be a copy; Refused when two arrays have different volumes of this
+    name and the hint does not decide.
     """
     return _find(_flash_arrays(fleet, volume), f"volume {volume}", hint, pv, node, fleet)
 
@@ -74,6 +75,9 @@ def _find(looks: "dict[str, Look]", what: str, hint: str, pv: str, node: "Node",
     if not places:
         places, more = _ask(looks)
         failures.update(more)
+    if places and hint in failures and "::" not in what:        # in a pod it is the same on each of the pod's arrays
+        raise Unreachable(hint, f"the PV says that {what} is there ({failures[hint]}); {places[0][0].name} has one of that "
+                          "name too, a copy perhaps, which is not taken for it")
     told = [f"asked {', '.join(asked)}" if asked else f"{node.settings.fleet_file} names no array of that kind"]
     return _only(places, failures, asked, f"{what} of PV {pv}" if pv else what, "; ".join([*told, *fleet.complaints]))
 

@@ -109,6 +109,29 @@ def test_two_different_volumes_of_one_name_are_not_guessed_between(sim: Any, arr
     assert found.name == array.endpoint
 
 
+def test_while_the_hinted_array_is_silent_a_namesake_elsewhere_is_not_taken_for_the_volume(
+        sim: Any, array: Any, second: Any, asking: Node) -> None:
+    """A copy for a disaster has the volume's name on another array, and yesterday's data: what a pod wrote there would be
+    lost as soon as its own array answers again."""
+    for each in (array, second):
+        each.add_volume("k8s-pvc-1", GiB)
+    asked = known(sim)
+    sim.unplug(array)
+    with pytest.raises(Unreachable, match=f"{array.endpoint} cannot be reached: .*{second.endpoint} has one of that"):
+        find.flash_array(asking, asked, "k8s-pvc-1", array.endpoint)
+
+
+def test_a_volume_of_a_stretched_pod_is_the_same_on_its_other_array(sim: Any, array: Any, second: Any,
+                                                                    asking: Node) -> None:
+    """The pod's name tells: such a volume is mounted while the array of its PV is away."""
+    second.state.pods.create("pod1")
+    second.add_volume("pod1::k8s-pvc-1", GiB)
+    asked = known(sim)
+    sim.unplug(array)
+    found, _ = find.flash_array(asking, asked, "pod1::k8s-pvc-1", array.endpoint)
+    assert found.name == second.endpoint
+
+
 def test_an_array_that_hangs_is_named_in_time(sim: Any, array: Any, second: Any, asking: Node,
                                               monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(find, "PATIENCE", 0.5)
