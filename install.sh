@@ -320,8 +320,11 @@ apply_class() {
         *) warn "StorageClass $1 belongs to $(class_owner "$1") and was left alone; claims can use our other classes"; return ;;
     esac
     say "StorageClass $1"
-    # parameters of a class cannot be changed; claims know it by name only, so it can be made anew
-    k apply -f "$WORK/class-$1.yaml" 2>"$WORK/error" || k replace --force -f "$WORK/class-$1.yaml" || die "$(cat "$WORK/error")"
+    k apply -f "$WORK/class-$1.yaml" 2>"$WORK/error" && return
+    # parameters of a class cannot be changed; claims know it by name only, so it can be made anew. Not when it was refused
+    # for another reason: the new one would be too, with the old one gone
+    grep -qE 'updates to .* forbidden|field is immutable' "$WORK/error" || die "$(cat "$WORK/error")"
+    k replace --force -f "$WORK/class-$1.yaml" || die "$(cat "$WORK/error")"
 }
 
 class_owner() { k get storageclass "$1" --ignore-not-found -o 'jsonpath={.provisioner}'; }
@@ -481,8 +484,8 @@ remove_from_nodes() {
     while IFS='|' read -r node pod _; do
         # The flag makes the daemon, which still runs, go on removing instead of putting the driver back. Where the driver
         # stays it goes again: left there, the daemon would remove the driver at the last unmount, however much later.
-        if kn exec "$pod" -- /bin/sh -c \
-                'f=/tmp/.uninstall_start_flag; touch $f; /pure-flex-daemon uninstall || { rm -f $f; exit 1; }' \
+        flag=/tmp/.uninstall_start_flag
+        if kn exec "$pod" -- /bin/sh -c "touch $flag; /pure-flex-daemon uninstall || { rm -f $flag; exit 1; }" \
                 >"$WORK/said" 2>&1 </dev/null; then
             say "  $node: driver removed"
         else

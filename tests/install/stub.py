@@ -45,6 +45,7 @@ class Cluster:
         self.version = "v1.34.4"
         self.api_versions = ["apps/v1", "rbac.authorization.k8s.io/v1", "storage.k8s.io/v1", "v1"]
         self.forbidden: set[str] = set()                        # what `auth can-i create` denies
+        self.denied = ""                                        # a kind that an admission webhook takes none of
         self.plugin_dirs: dict[str, str] = {}                   # node -> volumePluginDir in its configz
         self.sick: dict[str, Raw] = {}                          # node -> containerStatuses[0].state of its daemon
         self.passed_over: set[str] = set()                      # nodes that DaemonSets leave out
@@ -186,6 +187,8 @@ class Cluster:
         before = self.objects.get(key, {})
         if space and ("Namespace", "", space) not in self.objects:
             raise Refusal(f'(NotFound): namespaces "{space}" not found')
+        if kind == self.denied:
+            raise Refusal(f'admission webhook "labels.example.com" denied the request: {kind} {name} has no owner')
         if kind == "StorageClass" and before and before.get("parameters") != one.get("parameters"):
             raise Refusal(f'(Invalid): StorageClass "{name}" is invalid: updates to parameters are forbidden.')
         if kind in ("DaemonSet", "Deployment"):

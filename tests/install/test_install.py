@@ -248,6 +248,16 @@ def test_a_class_whose_parameters_change_is_made_anew(cluster: Cluster, install:
     assert cluster.kinds()[("StorageClass", "pure")]["parameters"] == {"backend": "file"}
 
 
+def test_a_class_that_is_refused_stays_as_it_was(cluster: Cluster, install: Install, installed: Installed,
+                                                 values: Values) -> None:
+    """Deleted to be made anew, it would be gone, and every claim of it would wait."""
+    installed()
+    before = cluster.get("StorageClass", "pure")
+    cluster.denied = "StorageClass"
+    done = install("-n", "storage", "-f", values())
+    assert done.status == 1 and "has no owner" in done.err and cluster.get("StorageClass", "pure") == before
+
+
 def test_a_class_of_the_csi_driver_is_left_alone(cluster: Cluster, install: Install, values: Values) -> None:
     """C-09: both drivers can be in one cluster."""
     cluster.put({"kind": "StorageClass", "metadata": {"name": "pure"}, "provisioner": "pure-csi"})
