@@ -149,14 +149,14 @@ def _clear(paths: "Paths", directory: str, deadline: Deadline) -> None:
 
 
 def _take_off(paths: "Paths", layer: "Mount", directory: str, deadline: Deadline) -> None:
-    """One umount. Busy with a living server is the user's business; a dead one is forced off, at last lazily."""
+    """One umount. What is busy or slow with a living server is repeated; a dead one is forced off, at last lazily."""
     try:
         mounts.umount(directory, deadline.within(UMOUNT))
         return
     except CommandFailed as failure:
         if "not mounted" in failure.output:
             return
-        if not layer.is_nfs or failure.status != command.NO_END and _answers(directory, deadline):
+        if not layer.is_nfs or _answers(directory):
             raise _in_words(failure, directory, paths) from None
     _force_off(layer, directory, deadline)
 
@@ -173,10 +173,10 @@ def _force_off(layer: "Mount", directory: str, deadline: Deadline) -> None:
                 raise
 
 
-def _answers(directory: str, deadline: Deadline) -> bool:
+def _answers(directory: str) -> bool:
     """Whether the server of what is mounted there answers; asked by a child that may hang in our place."""
     try:
-        command.run("stat", "-f", "-c", "%T", directory, timeout=deadline.within(GLANCE))
+        command.run("stat", "-f", "-c", "%T", directory, timeout=GLANCE)
     except CommandFailed:
         return False
     return True

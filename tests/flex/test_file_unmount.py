@@ -90,6 +90,22 @@ def test_a_busy_mount_is_a_failure_until_it_is_free(flex: Driver, node: Any, pod
     assert not any(word in line for line in spawned(node) for word in (" -f ", " -l "))
 
 
+def test_a_slow_umount_of_a_server_that_lives_is_not_forced(flex: Driver, node: Any, pod: Path, wanted: dict[str, str],
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy node, much to write back: `umount -f` would make fail what is being written, other pods' files too, for the
+    mounts of one export share their connection."""
+    monkeypatch.setattr(file, "UMOUNT", 0.3)
+    flex("mount", pod / "pvc-1", wanted)
+    executables = flex.environment["PATH"]
+    instead(flex, node, "umount", f'case "$*" in -*) exec {node.bin}/umount "$@";; esac; exec sleep 60')
+    answer = flex("unmount", pod / "pvc-1")
+    assert answer["status"] == "Failure" and "no end after" in answer["message"]
+    assert len(node.mounts) == 1 and record(node, pod / "pvc-1") is not None
+    flex.environment["PATH"] = executables
+    assert flex("unmount", pod / "pvc-1") == SUCCESS
+    assert not any(word in line for line in spawned(node) for word in (" -f ", " -l "))
+
+
 @contextlib.contextmanager
 def dark(node: Any, server: str) -> Iterator[None]:
     """A server that answers nothing: who looks at its mounts hangs (stat(1) is not among the node's tools)."""
