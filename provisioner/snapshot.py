@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from arrays.errors import ConfigError, NotFound
+from arrays.errors import ConfigError, NotFound, Refused
 from provisioner.console import end
 
 
@@ -37,6 +37,10 @@ def create(namespace: str, suffix: str, pvc: str) -> int:
     wanted = names.check_suffix(suffix or datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ"))
     client = _client(array)
     try:
+        # the client takes one of that name for the outcome of a lost answer; here it would be old data taken for new
+        if any(found.name.lower() == f"{volume}.{wanted}".lower() for found in client.snapshots(volume)):
+            raise Refused(f"array {array.name}", f"take snapshot {volume}.{wanted}",
+                          "it is there already, with the data of its own time: choose another suffix")
         click.echo(client.snapshot(volume, wanted).name)
     finally:
         client.close()

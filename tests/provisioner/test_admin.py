@@ -139,6 +139,18 @@ def test_snapshot_create_and_delete(run: Run, cluster: Cluster, fa1: FlashArray)
     assert status == 1 and "has no snapshot" in err
 
 
+@pytest.mark.parametrize("kind", [{}, {"storage_class": "pure-file", "mode": "ReadWriteMany"}], ids=["block", "file"])
+def test_a_snapshot_of_that_name_is_not_passed_off_as_a_new_one(run: Run, cluster: Cluster, kind: dict[str, str]) -> None:
+    """Who takes "before-upgrade" at each upgrade would roll back to the first one's data."""
+    with cluster.provisioner():
+        cluster.claim(**kind)
+        cluster.bound()
+    assert run("snapshot", "create", "data", "--suffix", "before-upgrade")[0] == 0
+    status, out, err = run("snapshot", "create", "data", "--suffix", "Before-Upgrade")
+    assert status == 1 and not out and "is there already" in err and "choose another suffix" in err
+    assert run("snapshot", "delete", f"{cluster.volume()}.before-upgrade")[0] == 0
+
+
 def test_snapshots_of_what_has_none(run: Run, cluster: Cluster) -> None:
     cluster.claim("waiting")
     assert "not bound yet" in run("snapshot", "create", "waiting")[2]
