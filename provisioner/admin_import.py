@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from arrays.errors import ConfigError, NotFound
+from arrays.errors import ConfigError, NotFound, Refused
 
 
 @click.command("import")
@@ -33,7 +33,7 @@ def import_volume(volume: str, claim: str, namespace: str, storage_class: str, b
     if from_snapshot:
         if not create:
             raise ConfigError("--from-snapshot makes a volume at once: say --create")
-        existing = _copy(fleet, prefix, volume, claim, namespace, array)
+        existing = _copy(kube, fleet, prefix, volume, claim, namespace, array)
     else:
         existing = _existing(fleet, backend, volume, array)
     _refuse_held(kube, prefix, existing.volume)
@@ -75,7 +75,7 @@ def _existing(fleet: Any, backend: str, volume: str, array: str) -> Any:
     return found[0][0]
 
 
-def _copy(fleet: Any, prefix: str, snapshot: str, claim: str, namespace: str, array: str) -> Any:
+def _copy(kube: Any, fleet: Any, prefix: str, snapshot: str, claim: str, namespace: str, array: str) -> Any:
     """A new volume with a snapshot's data; the same claim gets the same one, so a repeat makes no second."""
     import uuid
 
@@ -84,13 +84,28 @@ def _copy(fleet: Any, prefix: str, snapshot: str, claim: str, namespace: str, ar
     from provisioner.imports import Existing
     source = names.check_snapshot_name(snapshot).rpartition(".")[0]
     home = _existing(fleet, "block", source, array)
-    copy = names.volume_name(prefix, f"import-{uuid.uuid5(uuid.NAMESPACE_URL, f'{namespace}/{claim}/{snapshot}')}")
+    copy = names.in_pod(names.pod_of(home.volume), names.volume_name(
+        prefix, f"import-{uuid.uuid5(uuid.NAMESPACE_URL, f'{namespace}/{claim}/{snapshot}')}"))
     client = FlashArray(fleet.flash_array(home.array))
     try:
-        made = client.clone_volume(snapshot, names.in_pod(names.pod_of(home.volume), copy))
+        if client.find_volume(copy) and not _is_imported(kube, copy):
+            raise Refused(f"array {home.array}", f"copy {snapshot}", f"{copy} is there from an earlier import, with what "
+                          f"was written to it since: take it as it is with `pure import {copy}`, or take another --claim")
+        made = client.clone_volume(snapshot, copy)
     finally:
         client.close()
     return Existing(home.array, "block", made.name, made.size)
+
+
+def _is_imported(kube: Any, volume: str) -> bool:
+    """Whether the volume has its PV, as after an import that is only repeated."""
+    from provisioner.apierrors import NotThere
+    from provisioner.imports import pv_name
+    from provisioner.kube import PVS, named
+    try:
+        return bool(kube.get(named(PVS, pv_name(volume))))
+    except NotThere:
+        return False
 
 
 def _refuse_held(kube: Any, prefix: str, volume: str) -> None:

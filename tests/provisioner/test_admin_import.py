@@ -77,6 +77,21 @@ def test_a_snapshot_becomes_a_volume_of_its_own(run: Run, cluster: Cluster, fa1:
     assert copy.startswith("k8s-import-") and fa1.volume(copy).size == 20 * GiB and copy in out
 
 
+def test_a_copy_of_an_earlier_import_is_not_passed_off_as_the_snapshot(run: Run, cluster: Cluster,
+                                                                       fa1: FlashArray) -> None:
+    """A restore tried again, claim and PV deleted in between: the volume has what was written to it, not the snapshot's."""
+    fa1.add_volume("golden", 20 * GiB)
+    fa1.snapshot("golden", "monday")
+    assert run("import", "golden.monday", "--claim", "data", "--from-snapshot", "--create")[0] == 0
+    copy, = set(cluster.live()) - {"golden"}
+    cluster.delete_claim("data")
+    cluster.api.delete(PVS, imports.pv_name(copy))
+    cluster.until(lambda: not cluster.api.objects(PVS), "the PV gone")
+    status, _, err = run("import", "golden.monday", "--claim", "data", "--from-snapshot", "--create")
+    assert status == 1 and f"pure import {copy}" in err and not cluster.api.objects(PVS)
+    assert run("import", copy, "--claim", "data", "--create")[0] == 0
+
+
 def test_what_cannot_be_imported(run: Run, cluster: Cluster, fa1: FlashArray, fa2: FlashArray) -> None:
     """Missing, on two arrays, held by a PV, or shared over block."""
     assert "has no block volume nowhere" in run("import", "nowhere", "--claim", "data")[2]
