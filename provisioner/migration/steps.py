@@ -179,6 +179,7 @@ def delete(kube: Kube, fleet: Fleet, record: Record, pv: str, wait: Callable[[fl
     """Delete a volume's claim and PV from Kubernetes. The volume stays, which is proved before and after each deletion."""
     entry = record.volumes[pv]
     prove(fleet, entry)
+    _refuse_connected(fleet, entry)
     live = _get(kube, named(PVS, pv))
     if live is not None:
         _refuse_unless_kept(live, entry)
@@ -192,6 +193,21 @@ def delete(kube: Kube, fleet: Fleet, record: Record, pv: str, wait: Callable[[fl
             _delete_pv(kube, entry, wait)
             prove(fleet, entry)
         record.mark(pv, pv_deleted=True)
+
+
+def _refuse_connected(fleet: Fleet, entry: dict[str, Any]) -> None:
+    """Refused while a host has the volume: CSI knows nothing of it and would mount elsewhere. FlashBlades do not tell."""
+    if entry["backend"] != wellknown.BLOCK:
+        return
+    array, found = locate(fleet, entry["backend"], entry["array"], entry["volume"])
+    store = new_store(_flash_array(fleet, array), CONNECT, READ)
+    try:
+        users = store.users(found.name)
+    finally:
+        store.close()
+    if users:
+        raise Refused(f"array {array}", f"let go of {found.name}", f"it is still connected to {', '.join(users)}: see that it "
+                      "is unmounted there, which disconnects it; a node that is gone is disconnected on the array")
 
 
 def _refuse_unless_kept(live: Raw, entry: dict[str, Any]) -> None:

@@ -35,6 +35,18 @@ def test_the_array_shows_the_volume_before_and_after_each_deletion(world: World)
     assert before < looked_first < looked_second < len(looks())
 
 
+def test_a_volume_that_a_host_still_has_is_not_deleted_from_kubernetes(world: World) -> None:
+    """A node that was cut off, its pods deleted by force: the CSI driver knows nothing of it and would mount elsewhere."""
+    record = world.retained()
+    world.array.add_host("node5")
+    world.array.connect("node5", VOLUME)
+    with pytest.raises(Refused, match="still connected to node5"):
+        world.delete(record)
+    assert world.claim and world.api.get(PVS, PV)
+    world.array.disconnect("node5", VOLUME)
+    world.delete(record)
+
+
 def test_a_volume_that_goes_with_its_claim_stops_the_rest(world: World) -> None:
     """Whoever destroyed it: the PV stays, the array has it for a day, and after its recovery the same step goes on."""
     record = world.retained()
