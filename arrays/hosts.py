@@ -110,14 +110,16 @@ class Hosts(Calls):
             # it was there, and now it is not: the other end has just let go
         raise Busy(f"connection of {thing} on {self.who}", "others make and remove it at the same time")
 
-    def disconnect(self, host: str, volume: str) -> None:
-        """Stop showing a volume to a host. Not connected, host gone, volume destroyed or gone: all success."""
+    def disconnect(self, host: str, volume: str) -> bool:
+        """Stop showing a volume to a host. False when there was nothing to do: not connected, or one of them is gone."""
         thing = _pair(host, volume)
         try:
             self._ask("disconnect", thing, lambda rest: rest.disconnect_host(host, volume))
         except Refused as refused:
             if not is_disconnected(refused):
                 raise
+            return False
+        return True
 
     def connections(self, volume: str) -> list[Connection]:
         """The hosts a volume is shown to, those of host groups among them; NotFound when there is no such volume."""

@@ -16,6 +16,7 @@ from flex.locks import volume_lock
 from flex.node import blockdev, multipath
 from flex.node.command import step
 from flex.together import Ahead
+from flex.trouble import NodeLacks
 from flex.wait import Deadline
 
 TYPE_CHECKING = False
@@ -93,7 +94,7 @@ def disconnect(node: "Node", record: "Record", *, patience: float | None = None,
     """
     try:
         found = places() if places else look_up(node, record, patience)
-        failures = [error for place in found if (error := _disconnect(place))]
+        failures = [error for place in found if (error := _disconnect(node, place))]
     except PureError as error:
         failures = [error]
     if failures:
@@ -115,12 +116,15 @@ def _place(node: "Node", array: "FlashArray", record: "Record") -> "Place":
         return array, "", "", error
 
 
-def _disconnect(place: "Place") -> PureError | None:
-    """Disconnect on one array, if it has the volume; why that could not be done or found out, None when it was."""
+def _disconnect(node: "Node", place: "Place") -> PureError | None:
+    """Disconnect on one array, if it has the volume; why that could not be done or found out, None when it was.
+
+    When no host of that name has it, this node's host may have another name now.
+    """
     array, host, volume, error = place
     try:
-        if volume:
-            array.disconnect(host, volume)
+        if volume and not array.disconnect(host, volume) and (renamed := _renamed(node, array)):
+            array.disconnect(renamed, volume)
     except PureError as refused:
         return refused
     return error
@@ -132,15 +136,15 @@ def is_lost(node: "Node", record: "Record") -> bool:
     One that is merely disconnected may come back. False when the array cannot be asked.
     """
     try:
-        return all(_is_lost(array, *_names(node, array, record)) for array in _arrays(node, record, BRIEF))
+        return all(_is_lost(node, array, *_names(node, array, record)) for array in _arrays(node, record, BRIEF))
     except PureError as error:
         log.info(f"cannot ask who has {record.volume}: {error}")
         return False
 
 
-def _is_lost(array: "FlashArray", host: str, volume: str) -> bool:
+def _is_lost(node: "Node", array: "FlashArray", host: str, volume: str) -> bool:
     hosts = {one.host.lower() for one in array.connections(volume)} if volume else {""}
-    return bool(hosts) and host.lower() not in hosts
+    return bool(hosts) and host.lower() not in hosts and not (volume and _renamed(node, array).lower() in hosts)
 
 
 def _arrays(node: "Node", record: "Record", patience: float | None) -> "list[FlashArray]":
@@ -153,7 +157,7 @@ def _arrays(node: "Node", record: "Record", patience: float | None) -> "list[Fla
 
 
 def _names(node: "Node", array: "FlashArray", record: "Record") -> tuple[str, str]:
-    """(host, volume) as the array calls this node and the record's volume, by serial: a volume's name may have changed.
+    """(host, volume) as the array calls this node and the record's volume: names may have changed, serials do not.
 
     The volume is "" when the array has none of that serial, or shows it to other hosts only and under a new name.
     """
@@ -162,7 +166,11 @@ def _names(node: "Node", array: "FlashArray", record: "Record") -> tuple[str, st
     volume = array.find_volume(record.volume) if record.volume else None
     if volume and volume.serial.upper() == serial:
         return host, volume.name if host else ""
-    return host, _by_serial(array, host, serial) if host else ""
+    try:
+        return host, _by_serial(array, host, serial) if host else ""
+    except NotFound:
+        renamed = _renamed(node, array)
+        return (renamed, _by_serial(array, renamed, serial)) if renamed else (host, "")
 
 
 def _host(node: "Node", array: "FlashArray") -> str:
@@ -170,12 +178,16 @@ def _host(node: "Node", array: "FlashArray") -> str:
     return str(getattr(array.find_host(initiators.of_node(node)), "name", ""))
 
 
-def _by_serial(array: "FlashArray", host: str, serial: str) -> str:
+def _renamed(node: "Node", array: "FlashArray") -> str:
+    """The name that this node's host has now, whatever a record says; "" when it has none, or that cannot be told."""
     try:
-        connections = array.host_connections(host)
-    except NotFound:
-        return ""               # a host that is gone has nothing connected
-    for one in connections:
+        return _host(node, array)
+    except NodeLacks:
+        return ""               # no initiator any more: nothing can be connected to this node
+
+
+def _by_serial(array: "FlashArray", host: str, serial: str) -> str:
+    for one in array.host_connections(host):
         volume = array.find_volume(one.volume)
         if volume and volume.serial.upper() == serial:
             return volume.name

@@ -77,7 +77,7 @@ ARRAY_CHANGES: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[
                 lambda p: p.connections("v") == {"node1": 1}),
     "connect at a lun": (_with_host, lambda a: a.connect("node1", "v", lun=9), lambda r: r.lun == 9,
                          lambda p: p.connections("v") == {"node1": 9}),
-    "disconnect": (_connected, lambda a: a.disconnect("node1", "v"), lambda r: r is None,
+    "disconnect": (_connected, lambda a: a.disconnect("node1", "v"), lambda r: isinstance(r, bool),
                    lambda p: p.connections("v") == {}),
 }
 

@@ -215,6 +215,24 @@ def test_a_volume_that_was_renamed_is_disconnected_under_its_new_name(flex: Any,
     assert array.connections("moved") == {}
 
 
+def rename_host(array: Any, node: Any) -> None:
+    array.state.hosts.rename(array.state.hosts.get(host_of(array, node)), "rack7-node1")
+
+
+def test_a_host_that_was_renamed_is_disconnected_under_its_new_name(flex: Any, node: Any, array: Any, place: Path) -> None:
+    """An administrator has tidied up: "host does not exist" is no proof that this node is disconnected."""
+    rename_host(array, node)
+    assert flex("unmount", place) == SUCCESS
+    assert array.connections("k8s-pvc-1") == {}
+
+
+def test_a_renamed_host_and_a_renamed_volume_are_found_too(flex: Any, node: Any, array: Any, place: Path) -> None:
+    rename_host(array, node)
+    array.rename_volume("k8s-pvc-1", "moved")
+    assert flex("unmount", place) == SUCCESS
+    assert array.connections("moved") == {}
+
+
 def test_another_volume_of_the_same_name_is_not_touched(flex: Any, node: Any, array: Any, place: Path) -> None:
     array.rename_volume("k8s-pvc-1", "moved")
     array.add_volume("k8s-pvc-1", GiB)
