@@ -206,8 +206,8 @@ def _refuse_connected(fleet: Fleet, entry: dict[str, Any]) -> None:
     finally:
         store.close()
     if users:
-        raise Refused(f"array {array}", f"let go of {found.name}", f"it is still connected to {', '.join(users)}: see that it "
-                      "is unmounted there, which disconnects it; a node that is gone is disconnected on the array")
+        raise Refused(f"array {array}", f"let go of {found.name}", f"it is still connected to {', '.join(users)}: see that "
+                      "it is unmounted there, which disconnects it; a node that is gone is disconnected on the array")
 
 
 def _refuse_unless_kept(live: Raw, entry: dict[str, Any]) -> None:
