@@ -10,7 +10,7 @@ Every step may be found done already. What an array that is away cannot confirm 
 from functools import partial
 
 from arrays import names
-from arrays.errors import Busy, NotFound, PureError
+from arrays.errors import Busy, NotFound, PureError, Unreachable
 from flex import device, lately, log, state
 from flex.locks import volume_lock
 from flex.node import blockdev, multipath
@@ -105,8 +105,16 @@ def disconnect(node: "Node", record: "Record", *, patience: float | None = None,
 
 
 def look_up(node: "Node", record: "Record", patience: float | None = None) -> "list[Place]":
-    """Each array that may have the record's volume, with the names it has there for host and volume."""
-    return [_place(node, array, record) for array in _arrays(node, record, patience)]
+    """Each array that may have the record's volume, with the names it has there for host and volume.
+
+    Unreachable when none of them knows it, and the one that does may be left out for a slip in pure.json.
+    """
+    places = [_place(node, array, record) for array in _arrays(node, record, patience)]
+    complaints = node.fleet().complaints
+    if (complaints or not places) and not any(array.name == record.array or volume for array, _, volume, _ in places):
+        raise Unreachable(f"FlashArray {record.array}".rstrip(),
+                          "; ".join(complaints) or f"{node.settings.fleet_file} names no FlashArray")
+    return places
 
 
 def _place(node: "Node", array: "FlashArray", record: "Record") -> "Place":

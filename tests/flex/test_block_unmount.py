@@ -1,5 +1,6 @@
 """Unmounting FlashArray volumes: everything is given back, in the order that loses nothing, however often it is asked."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,23 @@ def test_a_volume_that_was_renamed_is_disconnected_under_its_new_name(flex: Any,
     array.rename_volume("k8s-pvc-1", "moved")
     assert flex("unmount", place) == SUCCESS
     assert array.connections("moved") == {}
+
+
+def test_an_array_left_out_for_a_slip_in_pure_json_is_not_passed_over(flex: Any, node: Any, array: Any, sim: Any,
+                                                                      place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody mistyped its entry: that the others do not know the volume is no proof that it is disconnected."""
+    sim.add_flash_array("fa2")
+    listed = sim.pure_json()
+    slip = json.loads(json.dumps(listed))
+    del slip["FlashArrays"][0]["APIToken"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sim, "pure_json", lambda: slip)
+        patch.setattr(sim, "write_pure_json", lambda file: file.write_text(json.dumps(slip)))
+        message = failure(flex("unmount", place))
+    assert "only its disconnection" in message and "add APIToken" in message
+    assert (node.mounts, node.maps, node.paths) == ([], [], []) and array.connections("k8s-pvc-1")
+    assert flex("unmount", place) == SUCCESS
+    check_given_back(node, array)
 
 
 def rename_host(array: Any, node: Any) -> None:
