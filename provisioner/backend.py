@@ -241,6 +241,10 @@ class Backend:
         except PureError as error:
             self._complain(str(error))
             return False
+        except Exception:           # the edge of this array's thread: without it nobody would ever ask the array again
+            log.exception("unforeseen failure with what array=%s answered", self.name)
+            self._complain(f"array {self.name} gave an answer that nobody foresaw, the log has it in full")
+            return False
         with self._lock:
             if self._problem:
                 log.info("array=%s answers, used=%d capacity=%d volumes=%d", self.name, found.used, found.capacity,

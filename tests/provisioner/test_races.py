@@ -306,6 +306,19 @@ def test_r12_a_dead_array_at_the_start_holds_older_claims_for_a_while_only(
     assert cluster.live() == {cluster.volume(): "fa2"}
 
 
+def test_r12_an_array_that_once_answered_nonsense_is_asked_again(cluster: Cluster, fa1: FlashArray,
+                                                                 caplog: pytest.LogCaptureFixture) -> None:
+    """In the middle of an upgrade it may answer without the field it always had; the thread that asks it goes on."""
+    strange = fa1.faults.add(method="GET", path="array*", body="[{}]")
+    with cluster.provisioner():
+        until(lambda: strange.hits, "the strange answer")
+        cluster.claim("tied", selector={"matchLabels": {"env": "dev"}})
+        cluster.event("ProvisioningFailed", "tied")
+        fa1.faults.clear()
+        cluster.bound("tied")
+    assert "KeyError" in caplog.text
+
+
 def test_r12_a_hanging_array_does_not_slow_the_others(cluster: Cluster, fa1: FlashArray) -> None:
     """Point 58: its claims take their slots only; the others' latency is as it was."""
     fa1.faults.add(method="POST", path="volume/*", hang=True)
