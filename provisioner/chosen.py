@@ -20,7 +20,10 @@ class Chosen:
         self._kube, self._classes, self._nodes = kube, classes, nodes
 
     def node(self, claim: Claim) -> Node | None:
-        """What is known of the claim's node; None for nothing, or when nobody chose one. NodeGone, given back already."""
+        """What is known of the claim's node; None for nothing, or when nobody chose one. NodeGone, given back already.
+
+        Unreachable where labels of nodes bind and the node cannot be looked at now.
+        """
         storage_class = self._classes.get(claim.volume_class.name)
         if not claim.node or storage_class is None or not storage_class.waits:
             return None
@@ -30,6 +33,8 @@ class Chosen:
             self.give_back(claim)
             raise
         except Unreachable as error:
+            if self._nodes.keys:
+                raise                   # the volume might go where the node never reaches it
             log.debug("claim=%s node=%s is not looked at: %s", claim.key, claim.node, error)
             return None
 

@@ -114,6 +114,16 @@ def test_r9_a_node_that_is_gone_is_given_back(late: Cluster) -> None:
         late.bound("data")
 
 
+def test_a_node_that_cannot_be_looked_at_is_asked_for_again(late: Cluster) -> None:
+    """Where labels bind, a volume made without looking may be on an array that the pod's node never reaches."""
+    node(late, "n1", env="prod")
+    late.api.faults.add(verb="get", resource="nodes", status=500, times=1)
+    with late.provisioner(node_affinity=KEYS):
+        chosen(late, "data")
+        late.bound("data")
+    assert late.live() == {late.volume("data"): "fa2"}
+
+
 @pytest.mark.parametrize("may_read", [True, False], ids=["nodes may be read", "published chart's role"])
 def test_r9_a_node_that_is_gone_does_not_hold_a_claim_that_needs_none(late: Cluster, may_read: bool) -> None:
     """R9: the volume does not depend on the node, so the claim is served and the pod scheduled anew."""
