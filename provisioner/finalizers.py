@@ -20,14 +20,14 @@ _TRIES = 5
 
 
 class Finalizers:
-    """Adds and removes the finalizer; `allowed` is False once the API refused both ways."""
+    """Adds and removes the finalizer if it is `wanted`; `allowed` is False once the API refused both ways."""
 
-    def __init__(self, kube: Kube, allowed: bool = True) -> None:
+    def __init__(self, kube: Kube, wanted: bool = True) -> None:
         self._kube = kube
         self._rights = Rights(kube)
         self._patch: bool | None = None         # not known before the first is written
         self._lock = threading.Lock()
-        self.allowed = allowed
+        self.wanted = self.allowed = wanted
 
     def add(self, pv: Raw) -> None:
         """Put it on a PV (as last read) unless it is there. Conflict when the PV changed since: decide again."""

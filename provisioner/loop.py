@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from arrays.errors import Busy, PureError
-from provisioner import growth, reclaim
+from provisioner import growth
 from provisioner.attempts import Attempts
 from provisioner.backends import Backends
 from provisioner.claims import LeftAlone
@@ -73,7 +73,6 @@ class Loop:
         waited, worked = self.metrics.queue("volumes")
         self.volume_queue: WorkQueue[Task] = WorkQueue(backoff, waited=waited, worked=worked)
         finalizers = Finalizers(kube, settings.finalizers)
-        self._finalizers = finalizers
         lock = About("Lease", settings.namespace, settings.provisioner, "", api_version="coordination.k8s.io/v1")
         self.outcomes = Outcomes(self.claims.cache, self.pvs.cache, self.classes.cache, self.events, self.metrics, lock)
         search = Search(backends)
@@ -209,7 +208,7 @@ class Loop:
             self.attempts.unsave(old.claim_uid)
             if (claim := self.claims.cache.get(old.claim_uid)) and not claim.bound:
                 self.claim_queue.add(claim.uid)         # somebody deleted it before it was bound
-        elif new is not None and reclaim.duty(new, self._finalizers.allowed) is not Duty.NOTHING:
+        elif new is not None and self._reclaim.duty(new) is not Duty.NOTHING:
             self.volume_queue.add(("pv", new.name))
         elif new is not None and old is None:
             self._look_at_growth(new)

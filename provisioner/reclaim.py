@@ -51,13 +51,13 @@ class Place(NamedTuple):
     found: Found | None
 
 
-def duty(pv: PvRecord, finalizers: bool = True) -> Duty:
-    """What a PV of ours needs by itself. Pure; `finalizers` is whether we use them."""
+def duty(pv: PvRecord, finalizers: bool = True, allowed: bool = True) -> Duty:
+    """What a PV of ours needs by itself. Pure; `finalizers` is whether we are to use them, `allowed` whether we may."""
     if pv.phase == "Released" and pv.policy == "Delete" and (pv.finalized or not pv.deleting):
         return Duty.DELETE
     if pv.finalized and (pv.policy != "Delete" or not finalizers):
         return Duty.LET_GO
-    if finalizers and pv.phase == "Bound" and pv.policy == "Delete" and not pv.finalized and not pv.deleting:
+    if finalizers and allowed and pv.phase == "Bound" and pv.policy == "Delete" and not pv.finalized and not pv.deleting:
         return Duty.HOLD
     return Duty.NOTHING
 
@@ -73,7 +73,7 @@ class Reclaim:
     def __call__(self, name: str) -> Deleted | None:
         """Do what the PV needs now; Deleted when that was the end of it."""
         pv, began = self._pvs.get(name), time.monotonic()
-        if pv is None or (expected := duty(pv, self._finalizers.allowed)) is Duty.NOTHING:
+        if pv is None or (expected := self.duty(pv)) is Duty.NOTHING:
             return None
         with self._attempts.alone(name):
             # arrays may take long to say where the volume is, so the look at the live object comes after it
@@ -82,7 +82,7 @@ class Reclaim:
             live = pv_record(raw, self._settings.provisioners) if raw else None
             if live is None:
                 return None
-            needed = duty(live, self._finalizers.allowed)
+            needed = self.duty(live)
             if needed is Duty.DELETE and place and live.uid == pv.uid:     # else the watch brings what the cache lacks
                 return self._delete(live, place, began)
             if needed is Duty.HOLD:
@@ -90,6 +90,10 @@ class Reclaim:
             elif needed is Duty.LET_GO:
                 self._finalizers.remove(raw)
         return None
+
+    def duty(self, pv: PvRecord) -> Duty:
+        """What a PV needs with the finalizers there are."""
+        return duty(pv, self._finalizers.wanted, self._finalizers.allowed)
 
     def _live(self, name: str) -> Raw:
         """The PV as the API has it, {} when it is gone."""

@@ -265,6 +265,25 @@ def test_one_destroy_for_all_events(cluster: Cluster, fa1: FlashArray) -> None:
     assert sum(one.method == "DELETE" for one in fa1.requests) == 1
 
 
+def test_a_right_that_was_missing_for_a_moment_costs_no_pv_its_finalizer(
+        cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    """An API server that starts refuses everybody until it has read its roles; only the setting switches finalizers off."""
+    with cluster.provisioner():
+        for name in ("held", "new"):
+            cluster.claim(name)
+            cluster.bound(name)
+    cluster.api.patch(PVS, cluster.pv_name("new"), {"metadata": {"finalizers": ["kubernetes.io/pv-protection"]}})
+    cluster.api.faults.add(verb="update", resource=PVS, status=403, reason="Forbidden", times=1)
+    with cluster.provisioner():
+        until(lambda: "PVs get no finalizer" in caplog.text, "the warning")
+        cluster.api.patch(PVS, cluster.pv_name("held"), {"metadata": {"labels": {"seen": "again"}}})
+        cluster.claim("last")
+        cluster.bound("last")
+        cluster.delete_claim("last")
+        until(lambda: len(cluster.api.objects(PVS)) == 2, "the last one deleted")
+        assert FINALIZER in cluster.pv("held")["metadata"]["finalizers"]
+
+
 @pytest.mark.parametrize("more, verbs", [((), ["update"]), ((rule("persistentvolumes", "patch"),), ["patch"])],
                          ids=["published chart", "with patch"])
 def test_finalizers_with_the_rights_there_are(cluster: Cluster, more: tuple[Any, ...], verbs: list[str]) -> None:
