@@ -76,6 +76,12 @@ def attach(node: "Node", array: "FlashArray", host: str, volume: "Volume", ports
         return lun, device.make(node.paths, wwid, volume.size, lun, reached.nexuses, deadline)
 
 
+def show(node: "Node", array: "FlashArray", host: str, volume: "Volume", deadline: Deadline) -> None:
+    """Connect a volume to this node's host, at a LUN that is free on the node too; its device is made later."""
+    reached = reach(node, array.ports())
+    connect(node, array, host, volume, reached, _ours(node.paths, reached), deadline)
+
+
 def connect(node: "Node", array: "FlashArray", host: str, volume: "Volume", reached: Reach, seen: Sequence[Path],
             deadline: Deadline) -> int:
     """Connect a volume to this node's host; returns the LUN, at which no other volume's device is left on this node."""

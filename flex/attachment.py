@@ -28,6 +28,7 @@ from flex.wait import Deadline
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from arrays.flasharray import FlashArray
+    from arrays.records import Volume
     from flex.settings import Settings
 
 CALL = 85.0             # seconds for attach, most of them for another host to let go
@@ -44,14 +45,23 @@ def attach(settings: "Settings", options: str, node_name: str) -> str:
     node, wanted = _asked(settings, options)
     if wanted.backend == FILE:
         return wanted.nfs or wanted.volume
-    from flex import find, initiators, preempt
+    from flex import find
     array, volume = find.flash_array(node, node.fleet(), wanted.volume, wanted.array, wanted.pv)
     if _is_here(node, node_name):
-        host = initiators.ensure_host(array, node).name
-        if wanted.single_host:
-            preempt.free(node, array, volume.name, host, wanted.mount_dir, Deadline(CALL), array.connections(volume.name))
-        array.connect(host, volume.name)
+        _attach(wanted, node, array, volume)
     return _device(volume.serial)
+
+
+def _attach(wanted: MountRequest, node: Node, array: "FlashArray", volume: "Volume") -> None:
+    from flex import attach, block, initiators, preempt
+    from flex.locks import volume_lock
+    deadline = Deadline(CALL)
+    with volume_lock(node.paths, names.wwid(volume.serial), deadline.left()):
+        host, connections = initiators.ensure_host(array, node).name, array.connections(volume.name)
+        block.check_not_taken(node, volume, host, connections)
+        if wanted.single_host:
+            preempt.free(node, array, volume.name, host, wanted.mount_dir, deadline, connections)
+        attach.show(node, array, host, volume, deadline)
 
 
 def wait_for_attach(settings: "Settings", device: str, options: str) -> str:

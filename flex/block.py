@@ -13,7 +13,7 @@ from arrays.errors import Busy, ConfigError, NeverHappened, PureError
 from flex import attach, block_unmount, contents, detach, initiators, log, preempt, state
 from flex.contents import Job
 from flex.locks import volume_lock
-from flex.node import blockdev, mounts
+from flex.node import blockdev, mounts, multipath
 from flex.node.command import step
 from flex.node.multipath import Map
 from flex.together import together
@@ -45,16 +45,20 @@ def mount(request: "MountRequest", node: "Node") -> None:
     wwid = names.wwid(volume.serial)
     with volume_lock(node.paths, wwid, deadline.within(block_unmount.LOCK)) as lock:
         if _is_at(request, node, wwid):
-            _keep_mounted(request, node, array, wwid)
+            _keep_mounted(request, node, array, volume)
         else:
             _mount(Job(request, node, array, volume, lock, deadline))
 
 
 def is_mounted(request: "MountRequest", node: "Node") -> bool:
-    """Whether the volume is at its directory already, by this node's own knowledge: no array is asked."""
+    """Whether the volume is at its directory already, by this node's own knowledge: no array is asked.
+
+    Without a path it may have been taken from this node, which only the array knows.
+    """
     record = state.load(node.paths, request.mount_dir)
     return (record is not None and record.stage == state.MOUNTED and record.volume == request.volume
-            and bool(record.wwid) and _is_at(request, node, record.wwid))
+            and bool(record.wwid) and _is_at(request, node, record.wwid)
+            and multipath.has_usable_path(node.paths, record.wwid))
 
 
 def _is_at(request: "MountRequest", node: "Node", wwid: str) -> bool:
@@ -69,8 +73,10 @@ def _is_at(request: "MountRequest", node: "Node", wwid: str) -> bool:
     return True
 
 
-def _keep_mounted(request: "MountRequest", node: "Node", array: "FlashArray", wwid: str) -> None:
-    """The call that mounted it was cut before it could say so in the record, or the record was lost."""
+def _keep_mounted(request: "MountRequest", node: "Node", array: "FlashArray", volume: "Volume") -> None:
+    """The call that mounted it was cut before it could say so in the record, or the record was lost, or no path is up."""
+    wwid = names.wwid(volume.serial)
+    check_not_taken(node, volume, initiators.ensure_host(array, node).name, array.connections(volume.name))
     known = state.load(node.paths, request.mount_dir) or _record(request, request.volume, array.name, wwid, "")
     if known.wwid == wwid and known.stage != state.MOUNTED:
         state.save(node.paths, known.but(stage=state.MOUNTED))
@@ -81,7 +87,7 @@ def _mount(job: Job) -> None:
     array, volume = job.array, job.volume
     host, connections, ports = together(lambda: initiators.ensure_host(array, job.node).name,
                                         lambda: array.connections(volume.name), array.ports)
-    _check_not_taken(job, host, connections)
+    check_not_taken(job.node, volume, host, connections)
     _check_access(job, host, connections)
     record = _record(job.request, volume.name, array.name, job.wwid, host)
     state.save(job.node.paths, record)
@@ -93,11 +99,11 @@ def _mount(job: Job) -> None:
         raise
 
 
-def _check_not_taken(job: Job, host: str, connections: "Sequence[Connection]") -> None:
+def check_not_taken(node: "Node", volume: "Volume", host: str, connections: "Sequence[Connection]") -> None:
     """A volume that was taken from this node while mounted here has another writer since: that mount has to go first."""
-    there = detach.mounted(job.node, job.wwid)
+    there = detach.mounted(node, names.wwid(volume.serial))
     if there and all(one.host.lower() != host.lower() for one in connections):
-        raise Busy(f"volume {job.volume.name}", "it was disconnected from this node while it was mounted at "
+        raise Busy(f"volume {volume.name}", "it was disconnected from this node while it was mounted at "
                    f"{', '.join(there)}: what is cached there is out of date, and has to be unmounted first")
 
 

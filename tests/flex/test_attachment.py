@@ -128,6 +128,38 @@ def test_attach_waits_for_the_other_host(attach: Driver, elsewhere: Driver, node
     assert elsewhere("attach", block(), "node2")["status"] == "Success"
 
 
+def test_attach_gives_no_lun_at_which_a_lost_volumes_device_is_in_use(attach: Driver, node: Any, array: Any,
+                                                                      staging: Path) -> None:
+    """Another node has taken pvc-1 away, and what is still cached of it here would be written to whatever comes there."""
+    array.add_volume("k8s-pvc-2", GiB)
+    attach("mountdevice", staging, "", block())
+    lun = array.connections("k8s-pvc-1")[host_of(array, node)]
+    array.disconnect(host_of(array, node), "k8s-pvc-1")
+    assert attach("attach", block("pvc-2"), "node1")["status"] == "Success"
+    assert array.connections("k8s-pvc-2")[host_of(array, node)] != lun
+
+
+def test_attach_does_not_bring_a_volume_back_to_its_old_mount(attach: Driver, elsewhere: Driver, node: Any, node2: Any,
+                                                              array: Any, staging: Path, pod: Path) -> None:
+    """Another node has written to it since: what is cached here is out of date."""
+    attach("mountdevice", staging, "", block())
+    elsewhere.environment["PURE_PREEMPT_RWO_GRACE"] = "0"
+    assert elsewhere("mountdevice", staging, "", block()) == SUCCESS
+    assert elsewhere("unmountdevice", staging) == SUCCESS
+    assert "out of date" in failure(attach("attach", block(), "node1"))
+    assert array.connections("k8s-pvc-1") == {}
+
+
+def test_a_global_mount_whose_volume_was_taken_away_is_no_success(attach: Driver, elsewhere: Driver, node: Any, node2: Any,
+                                                                  array: Any, staging: Path) -> None:
+    """The next pod would get a dead device, or one with old data as soon as the volume comes back."""
+    attach("mountdevice", staging, "", block())
+    elsewhere.environment["PURE_PREEMPT_RWO_GRACE"] = "0"
+    assert elsewhere("mountdevice", staging, "", block()) == SUCCESS
+    node.refresh()
+    assert "out of date" in failure(attach("mountdevice", staging, "", block()))
+
+
 def test_isattached_takes_both_orders(attach: Driver, array: Any) -> None:
     """1.6 began with the node first (point 26)."""
     attach("attach", block(), "node1")
