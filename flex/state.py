@@ -199,6 +199,8 @@ def _make(folder: str) -> None:
 
 
 def _unlink(file: str) -> None:
+    if not os.path.lexists(file):       # on a disk that went read-only, unlink refuses even what is not there
+        return
     try:
         os.unlink(file)
     except FileNotFoundError:

@@ -1,6 +1,8 @@
 """Unmounting FlashArray volumes: everything is given back, in the order that loses nothing, however often it is asked."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +259,25 @@ def test_another_volume_of_the_same_name_is_not_touched(flex: Any, node: Any, ar
     array.connect(host_of(array, node), "k8s-pvc-1", 77)
     assert flex("unmount", place) == SUCCESS
     assert array.connections("moved") == {} and list(array.connections("k8s-pvc-1").values()) == [77]
+
+
+# The node's own disk
+
+def test_a_disk_that_went_read_only_keeps_no_volume_connected(flex: Any, node: Any, array: Any, place: Path,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    """errors=remount-ro, and the node is drained: nothing can be forgotten any more, but all can be given back."""
+    unlink = os.unlink
+
+    def refuse(path: Any, **more: Any) -> None:
+        if "/var/lib/pure-flex/" in str(path):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        unlink(path, **more)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        assert "Read-only" in failure(flex("unmount", place))
+    assert (node.mounts, node.maps, array.connections("k8s-pvc-1")) == ([], [], {})
+    assert flex("unmount", place) == SUCCESS
+    check_given_back(node, array)
 
 
 # Paths that are gone
