@@ -98,7 +98,9 @@ def snapshot(path: Path, cleanup: bool, dry_run: bool, yes: bool) -> int:
         words = [f"destroy snapshot {record.volumes[pv]['snapshot']}" for pv in pvs]
     else:
         pvs = [pv for pv, entry in record.volumes.items() if entry["backend"] == "block"]
-        words = [f"take snapshot {record.volumes[pv]['volume']}.{steps.SUFFIX}-…" for pv in pvs]
+        words = [f"keep snapshot {entry['snapshot']} of an earlier run, with its data: for a new one --cleanup first"
+                 if entry["snapshot"] else f"take snapshot {entry['volume']}.{steps.SUFFIX}-…"
+                 for entry in map(record.volumes.__getitem__, pvs)]
     if not _agreed(words, dry_run, yes or not cleanup):
         return 0 if dry_run else 2
     act = steps.drop_snapshot if cleanup else steps.snapshot

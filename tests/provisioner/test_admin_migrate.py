@@ -132,6 +132,15 @@ def test_cleanup_destroys_exactly_its_own_snapshots(run: Run, made: Cluster, fa1
     assert fa1.volume(made.volume()).snapshots == ("daily",)
 
 
+def test_a_snapshot_of_an_earlier_run_is_not_passed_off_as_a_new_one(run: Run, made: Cluster, fa1: FlashArray) -> None:
+    """A migration broken off on Monday and begun again on Friday: the safety snapshot has Monday's data, which is said."""
+    run("retain", "--yes")
+    assert "take snapshot" in run("snapshot")[2]
+    suffix, = fa1.volume(made.volume()).snapshots
+    status, _, err = run("snapshot")
+    assert status == 0 and "take snapshot" not in err and f"keep snapshot {made.volume()}.{suffix}" in err
+
+
 def test_a_pv_that_is_not_retained_is_not_deleted(run: Run, made: Cluster) -> None:
     """AT-76: looked at on the live object, whatever the record says."""
     run("retain", "--yes")
