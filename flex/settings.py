@@ -113,6 +113,11 @@ class Settings:
         return self._flag_or("PURE_FLEX_ATTACH", False)
 
     @property
+    def attach_is_off(self) -> bool:
+        """Whether the attach family is not wanted for sure. A slip in the settings is mended; "Not supported" is kept."""
+        return not self._flag_or("PURE_FLEX_ATTACH", True)
+
+    @property
     def debug(self) -> bool:
         return self._flag_or("PURE_FLEX_DEBUG", True)
 

@@ -37,7 +37,7 @@ class Verb:
 def find(name: str, settings: "Settings") -> Verb | None:
     """The call of this name, None when this driver, as it is set up, has it not: by name alone, never by volume."""
     verb = TABLE.get(name)
-    return None if verb is None or verb.attach_family and not settings.attach else verb
+    return None if verb is None or verb.attach_family and settings.attach_is_off else verb
 
 
 def init(settings: "Settings") -> Reply:

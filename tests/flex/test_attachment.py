@@ -287,3 +287,11 @@ def test_a_bind_is_read_only_when_the_pod_is(tmp_path: Path) -> None:
         while mounts.at(node.paths, str(pod)):
             mounts.umount(str(pod), 10)
         mounts.umount(str(staged), 10)
+
+
+@pytest.mark.parametrize("text", ['{"PURE_FLEX_ATTACH": "tr', '{"PURE_FLEX_ATTACH": "ture"}'])
+def test_a_slip_in_the_settings_is_no_lack_of_support(bare: Driver, text: str) -> None:
+    """kubelet and kube-controller-manager would remember that for the call, long after the slip is mended."""
+    bare.executable.with_name(".settings.json").write_text(text)
+    assert failure(bare("attach", block(), "node1"))
+    assert bare("unmountdevice", "/plugins/kubernetes.io/flexvolume/pure/flex/mounts/pvc-1") == SUCCESS
