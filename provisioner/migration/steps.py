@@ -219,6 +219,14 @@ def _refuse_unless_kept(live: Raw, entry: dict[str, Any]) -> None:
                       "its policy is not Retain, so the volume would go with it: run `pure migrate retain`")
 
 
+def _refuse_bound_anew(live: Raw, entry: dict[str, Any]) -> None:
+    """Refused while a claim that the record does not know has the PV: it would be Lost."""
+    holder, known = live["spec"].get("claimRef") or {}, (entry["claim"].get("metadata") or {}).get("uid")
+    if (live.get("status") or {}).get("phase") == "Bound" and holder.get("uid") != known:
+        raise Refused("pure migrate", f"delete {live['metadata']['name']}", f"claim {holder.get('namespace')}/"
+                      f"{holder.get('name')} was made anew for it after the record: begin with a new --record")
+
+
 def _delete_claim(kube: Kube, claim: Raw, pv: str, wait: Callable[[float], None]) -> None:
     path = in_namespace(claim["metadata"]["namespace"], "persistentvolumeclaims", claim["metadata"]["name"])
     live = _get(kube, path)
@@ -236,6 +244,7 @@ def _delete_pv(kube: Kube, entry: dict[str, Any], wait: Callable[[float], None])
         if live is None:
             return
         _refuse_unless_kept(live, entry)        # once more: it may have been changed meanwhile
+        _refuse_bound_anew(live, entry)
         try:
             _let_go(kube, path, live)
             return _delete(kube, path, live["metadata"]["uid"], wait)

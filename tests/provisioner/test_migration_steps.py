@@ -111,6 +111,21 @@ def test_a_claim_of_the_same_name_that_is_another_stays(world: World) -> None:
     assert world.claim["spec"]["storageClassName"] == "none" and not world.api.objects(PVS)
 
 
+def test_a_claim_made_anew_for_the_same_pv_is_refused(world: World) -> None:
+    """The retained PV was given to a claim that the record does not know; without its PV that claim would be lost."""
+    record = world.retained()
+    world.api.delete(CLAIMS, "data")
+    world.cluster.until(lambda: world.api.get(CLAIMS, "data") is None, "claim gone")
+    world.api.patch(PVS, PV, {"spec": {"claimRef": None}})
+    world.put(CLAIMS, "data", {"accessModes": ["ReadWriteOnce"], "storageClassName": "pure", "volumeName": PV,
+                               "resources": {"requests": {"storage": "1Gi"}}})
+    world.cluster.until(lambda: world.claim["status"].get("phase") == "Bound", "bound anew")
+    with pytest.raises(Refused, match="made anew"):
+        steps.delete(world.kube, world.fleet, record, PV, lambda _: None)
+    live = world.api.get(PVS, PV)
+    assert live and "deletionTimestamp" not in live["metadata"]
+
+
 def test_a_claim_bound_elsewhere_is_refused(world: World) -> None:
     record = world.retained()
     record.volumes[PV]["claim"]["metadata"]["name"] = "other"
