@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CALL = 85.0                     # seconds for a mount; what it did is undone after that, and all ends within two minutes
 MOUNT = 60.0                    # seconds for mount(8), which replays journals
+NO_REPLAY = {"xfs": ("norecovery",), "ext3": ("noload",), "ext4": ("noload",)}      # xfs(5), ext4(5)
 
 
 def mount(request: "MountRequest", node: "Node") -> None:
@@ -89,6 +90,8 @@ def _mount(job: Job) -> None:
                                         lambda: array.connections(volume.name), array.ports)
     check_not_taken(job.node, volume, host, connections)
     _check_access(job, host, connections)
+    if job.request.read_only and preempt.of_others(connections, host):
+        job = job._replace(request=_without_replay(job.request))
     record = _record(job.request, volume.name, array.name, job.wwid, host)
     state.save(job.node.paths, record)
     step("recorded")
@@ -189,6 +192,11 @@ def mount_options(request: "MountRequest", volume: "Volume") -> list[str]:
     if request.fs_type == "xfs" and volume.source and "nouuid" not in options:
         options.append("nouuid")
     return options
+
+
+def _without_replay(request: "MountRequest") -> "MountRequest":
+    """Even a read-only mount replays the log, that is, writes: not where another host has the volume, and may write it."""
+    return request.but(mount_options=(*request.mount_options, *NO_REPLAY.get(request.fs_type, ())))
 
 
 def _is_read_only(mounted: mounts.Mount) -> bool:

@@ -119,6 +119,23 @@ def test_many_nodes_read_a_read_only_many_volume(flex: Any, flex2: Any, node: An
     assert len(array.connections("k8s-pvc-1")) == 2
 
 
+@pytest.mark.parametrize("fs_type, without", [("xfs", "norecovery"), ("ext4", "noload"), ("ext3", "noload")])
+def test_a_reader_replays_no_log_that_another_host_may_be_writing(flex: Any, node: Any, array: Any, pod: Path,
+                                                                  fs_type: str, without: str) -> None:
+    """Even a read-only mount replays the log, that is, writes: under a writer elsewhere, say of an imported volume, that
+    destroys its file system."""
+    flex("mount", pod / "pvc-1", block(fs_type=fs_type))
+    flex("unmount", pod / "pvc-1")
+    reader = block(fs_type=fs_type, access="ReadOnlyMany")
+    assert flex("mount", pod / "pvc-1", reader) == SUCCESS
+    assert without not in ran(node, "mount")[-1][4]
+    flex("unmount", pod / "pvc-1")
+    array.add_host("builder", iqns=["iqn.2000-01.example:builder"])
+    array.connect("builder", "k8s-pvc-1")
+    assert flex("mount", pod / "pvc-1", reader) == SUCCESS
+    assert {"ro", without} <= set(ran(node, "mount")[-1][4].split(","))
+
+
 def test_two_nodes_never_write_one_file_system(flex: Any, flex2: Any, node: Any, node2: Any, array: Any,
                                                pod: Path) -> None:
     """AT-36: the provisioner refuses ReadWriteMany for block; a PV written by hand meets this."""
