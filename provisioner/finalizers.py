@@ -33,10 +33,16 @@ class Finalizers:
         """Put it on a PV (as last read) unless it is there. Conflict when the PV changed since: decide again."""
         found = _finalizers(pv)
         if self.allowed and FINALIZER not in found:
-            self._write(pv, [*found, FINALIZER])
+            try:
+                self._write(pv, [*found, FINALIZER])
+            except Forbidden as error:
+                self._do_without(error)
 
     def remove(self, pv: Raw) -> None:
-        """Take it off a PV (as last read), whatever else changes on that PV meanwhile; gone is as good."""
+        """Take it off a PV (as last read), whatever else changes on that PV meanwhile; gone is as good.
+
+        Forbidden where the role allows neither way: it stays on.
+        """
         for _ in range(_TRIES):
             found = _finalizers(pv)
             if FINALIZER not in found:
@@ -48,6 +54,9 @@ class Finalizers:
                     pv = self._kube.get(named(PVS, pv["metadata"]["name"]))
             except NotThere:
                 return
+            except Forbidden as error:
+                self._do_without(error)
+                raise
         raise Busy(f"PV {pv['metadata']['name']}", "it changes all the time")
 
     def _write(self, pv: Raw, finalizers: list[str]) -> None:
@@ -61,11 +70,9 @@ class Finalizers:
                 log.info("finalizers are written with PUT: %s", error)
                 self._patch = False
         if self._rights.lacking(("update",), "persistentvolumes"):
-            return self._do_without("neither patch nor update of persistentvolumes is allowed")
-        try:
-            self._kube.replace(path, {**pv, "metadata": {**pv["metadata"], "finalizers": finalizers}})
-        except Forbidden as error:
-            self._do_without(str(error))
+            raise Forbidden(f"change the finalizers of {pv['metadata']['name']}", 403, "Forbidden",
+                            "neither patch nor update of persistentvolumes is allowed")
+        self._kube.replace(path, {**pv, "metadata": {**pv["metadata"], "finalizers": finalizers}})
 
     def _may_patch(self) -> bool:
         with self._lock:
@@ -75,7 +82,7 @@ class Finalizers:
                     log.info("finalizers are written with PUT: the role does not allow patch of persistentvolumes")
             return self._patch
 
-    def _do_without(self, why: str) -> None:
+    def _do_without(self, why: Forbidden) -> None:
         with self._lock:
             if self.allowed:
                 log.warning("PVs get no finalizer, so a PV deleted before its claim leaves its volume: %s", why)

@@ -7,11 +7,12 @@ more on the live object directly before. Order: volume, PV, finalizer; another o
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import Enum
 from typing import NamedTuple
 
 from provisioner import volumes
-from provisioner.apierrors import NotThere
+from provisioner.apierrors import Forbidden, NotThere
 from provisioner.attempts import Attempts
 from provisioner.backend import Backend
 from provisioner.finalizers import Finalizers
@@ -88,7 +89,8 @@ class Reclaim:
             if needed is Duty.HOLD:
                 self._finalizers.add(raw)
             elif needed is Duty.LET_GO:
-                self._finalizers.remove(raw)
+                with suppress(Forbidden):                   # told once; no volume waits for it
+                    self._finalizers.remove(raw)
         return None
 
     def duty(self, pv: PvRecord) -> Duty:

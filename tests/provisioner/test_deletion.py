@@ -284,6 +284,19 @@ def test_a_right_that_was_missing_for_a_moment_costs_no_pv_its_finalizer(
         assert FINALIZER in cluster.pv("held")["metadata"]["finalizers"]
 
 
+def test_a_pv_whose_finalizer_may_not_be_taken_off_is_not_said_to_be_deleted(
+        cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    """It stays, Terminating, until somebody gives the right; that is told where people look."""
+    pv = deleted(cluster)
+    cluster.user = cluster.api.add_user("poor", (
+        rule("persistentvolumes", "create delete get list watch"), rule("persistentvolumeclaims", "get list watch"),
+        rule("storageclasses", "get list watch"), rule("events", "create patch")))
+    with cluster.provisioner():
+        event = cluster.event("VolumeFailedDelete", pv)
+        assert "neither patch nor update of persistentvolumes is allowed" in event["message"]
+    assert not cluster.live() and cluster.api.get(PVS, pv) and "delete ok" not in caplog.text
+
+
 @pytest.mark.parametrize("more, verbs", [((), ["update"]), ((rule("persistentvolumes", "patch"),), ["patch"])],
                          ids=["published chart", "with patch"])
 def test_finalizers_with_the_rights_there_are(cluster: Cluster, more: tuple[Any, ...], verbs: list[str]) -> None:
