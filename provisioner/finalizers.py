@@ -20,7 +20,7 @@ _TRIES = 5
 
 
 class Finalizers:
-    """Adds and removes the finalizer if it is `wanted`; `allowed` is False once the API refused both ways."""
+    """Adds and removes the finalizer if it is `wanted`; `allowed` is False while the API refuses both ways."""
 
     def __init__(self, kube: Kube, wanted: bool = True) -> None:
         self._kube = kube
@@ -65,6 +65,7 @@ class Finalizers:
             try:
                 self._kube.merge(path, {"metadata": {"finalizers": finalizers,
                                                      "resourceVersion": pv["metadata"]["resourceVersion"]}})
+                self.allowed = self.wanted
                 return
             except Forbidden as error:
                 log.info("finalizers are written with PUT: %s", error)
@@ -73,6 +74,7 @@ class Finalizers:
             raise Forbidden(f"change the finalizers of {pv['metadata']['name']}", 403, "Forbidden",
                             "neither patch nor update of persistentvolumes is allowed")
         self._kube.replace(path, {**pv, "metadata": {**pv["metadata"], "finalizers": finalizers}})
+        self.allowed = self.wanted              # also after a refusal: the right is there by now
 
     def _may_patch(self) -> bool:
         with self._lock:

@@ -282,6 +282,10 @@ def test_a_right_that_was_missing_for_a_moment_costs_no_pv_its_finalizer(
         cluster.delete_claim("last")
         until(lambda: len(cluster.api.objects(PVS)) == 2, "the last one deleted")
         assert FINALIZER in cluster.pv("held")["metadata"]["finalizers"]
+        cluster.delete_claim("held")
+        until(lambda: len(cluster.api.objects(PVS)) == 1, "the held one deleted")
+        cluster.claim("after")
+        assert FINALIZER in cluster.bound("after")["metadata"]["finalizers"]
 
 
 def test_a_pv_whose_finalizer_may_not_be_taken_off_is_not_said_to_be_deleted(
