@@ -112,7 +112,7 @@ class Daemon:
         """Run `flex init` as kubelet will."""
         driver = self.settings.plugin_dir / installer.DRIVER_FOLDER / installer.DRIVER
         try:
-            done = subprocess.run([str(driver), "init"], capture_output=True, text=True, timeout=INIT_SECONDS,
+            done = subprocess.run([str(driver), "init"], capture_output=True, errors="replace", timeout=INIT_SECONDS,
                                   stdin=subprocess.DEVNULL, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             hint = f"; is {driver.parent} on a noexec file system?" if isinstance(error, PermissionError) else ""

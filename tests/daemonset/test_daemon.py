@@ -78,6 +78,13 @@ def test_a_driver_that_does_not_start_is_a_problem(daemon: Daemon, settings: Set
     assert "`flex init` answers" in daemon.status.problems[0]
 
 
+def test_a_driver_that_answers_rubbish_is_a_problem_and_no_end(daemon: Daemon, settings: Settings) -> None:
+    """The daemon of that node is what can put a better one there."""
+    (settings.bundle / "flex").write_text("#!/bin/sh\nprintf '\\377\\376'\n")
+    daemon.turn()
+    assert "`flex init` answers" in daemon.status.problems[0]
+
+
 def test_a_driver_that_does_not_start_stays_a_problem_until_it_does(daemon: Daemon, settings: Settings) -> None:
     """Nothing is written in the second turn; were it ready then, a rolling update would go on to the next node."""
     (settings.bundle / "flex").write_text('#!/bin/sh\n[ -e "${0%/*}/../cured" ] && echo \'{"status": "Success"}\'\n')
