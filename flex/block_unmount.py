@@ -26,6 +26,12 @@ def unmount(mount_dir: str, record: "Record | None", node: "Node") -> None:
     """Unmount the directory and give its volume back, on this node and on the array, unless another pod has it here."""
     deadline = Deadline(UNMOUNT)
     done: set[str] = set()
+    while _unmount_all(mount_dir, node, deadline, done):
+        pass                                            # a mount that was still under way came to its end
+
+
+def _unmount_all(mount_dir: str, node: "Node", deadline: Deadline, done: set[str]) -> bool:
+    """Unmount what is there and give back what is recorded; True when something was mounted while the lock was awaited."""
     while there := mounts.at(node.paths, mount_dir):
         wwid = blockdev.wwid_of_mount(node.paths, there[-1])
         if names.is_wwid(wwid):
@@ -36,6 +42,8 @@ def unmount(mount_dir: str, record: "Record | None", node: "Node") -> None:
     left = state.load(node.paths, mount_dir)
     if left and left.wwid and left.wwid not in done:
         with volume_lock(node.paths, left.wwid, deadline.within(LOCK)):
+            if mounts.at(node.paths, mount_dir):
+                return True
             if detach.is_open(node, left.wwid):         # an umount(8) that was cut: the kernel still writes back
                 _be_able_to_write_back(node, left)
             else:
@@ -43,6 +51,7 @@ def unmount(mount_dir: str, record: "Record | None", node: "Node") -> None:
             detach.let_go(node, left, deadline)
     elif left and not left.wwid:
         state.remove(node.paths, mount_dir)
+    return False
 
 
 def _unmount_volume(mount_dir: str, wwid: str, node: "Node", deadline: Deadline) -> None:

@@ -171,6 +171,18 @@ def test_a_mkfs_that_outlives_its_call_keeps_the_volume_locked(flex: Any, node: 
     check_mounted(node, array, pod / "pvc-1")
 
 
+def test_an_unmount_that_meets_a_mount_under_way_undoes_it(flex: Any, node: Any, array: Any, pod: Path) -> None:
+    """kubelet was restarted in the middle of a mount, and the pod deleted: the mount comes to its end first."""
+    array.add_volume("k8s-pvc-1", GiB)
+    node.faults.slow = {"mkfs.xfs": 0.7}
+    flex.install()
+    call = flex.start("mount", pod / "pvc-1", block(), PURE_DISCOVERY_CONF=str(flex.executable.with_name(".pure.json")))
+    wait_for(lambda: ran(node, "mkfs.xfs"), "mkfs", 20)
+    assert flex("unmount", pod / "pvc-1") == SUCCESS
+    assert flex.finish(call) == SUCCESS
+    check_given_back(node, array)
+
+
 @pytest.mark.parametrize("fs_type", ["xfs", "ext4", "btrfs"])
 def test_a_mkfs_that_was_killed_half_way_is_made_again_by_the_node_that_began_it(
         flex: Any, flex2: Any, node: Any, node2: Any, array: Any, pod: Path, fs_type: str,
