@@ -54,12 +54,17 @@ def mount(request: "MountRequest", node: "Node") -> None:
 def is_mounted(request: "MountRequest", node: "Node") -> bool:
     """Whether the volume is at its directory already, by this node's own knowledge: no array is asked.
 
-    Without a path it may have been taken from this node, which only the array knows.
+    Without a path it may have been taken from this node, which only the array knows; another call about it may be an
+    unmount.
     """
     record = state.load(node.paths, request.mount_dir)
-    return (record is not None and record.stage == state.MOUNTED and record.volume == request.volume
-            and bool(record.wwid) and _is_at(request, node, record.wwid)
-            and multipath.has_usable_path(node.paths, record.wwid))
+    if record is None or record.stage != state.MOUNTED or record.volume != request.volume or not record.wwid:
+        return False
+    try:
+        with volume_lock(node.paths, record.wwid, 0.0):
+            return _is_at(request, node, record.wwid) and multipath.has_usable_path(node.paths, record.wwid)
+    except Busy:
+        return False
 
 
 def _is_at(request: "MountRequest", node: "Node", wwid: str) -> bool:

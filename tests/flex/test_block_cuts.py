@@ -171,6 +171,18 @@ def test_a_mkfs_that_outlives_its_call_keeps_the_volume_locked(flex: Any, node: 
     check_mounted(node, array, pod / "pvc-1")
 
 
+def test_a_mount_that_meets_an_unmount_under_way_mounts_again(flex: Any, node: Any, array: Any, pod: Path) -> None:
+    """kubelet was restarted in the middle of an unmount, and the directory is wanted again: what is still mounted goes."""
+    array.add_volume("k8s-pvc-1", GiB)
+    assert flex("mount", pod / "pvc-1", block()) == SUCCESS
+    node.faults.slow = {"umount": 0.7}
+    call = flex.start("unmount", pod / "pvc-1", PURE_DISCOVERY_CONF=str(flex.executable.with_name(".pure.json")))
+    wait_for(lambda: ran(node, "umount"), "umount", 20)
+    assert flex("mount", pod / "pvc-1", block()) == SUCCESS
+    assert flex.finish(call) == SUCCESS
+    check_mounted(node, array, pod / "pvc-1")
+
+
 def test_an_unmount_that_meets_a_mount_under_way_undoes_it(flex: Any, node: Any, array: Any, pod: Path) -> None:
     """kubelet was restarted in the middle of a mount, and the pod deleted: the mount comes to its end first."""
     array.add_volume("k8s-pvc-1", GiB)
