@@ -207,7 +207,8 @@ class Loop:
             self.volume_queue.forget(("pv", old.name))
             self.attempts.unsave(old.claim_uid)
             if (claim := self.claims.cache.get(old.claim_uid)) and not claim.bound:
-                self.claim_queue.add(claim.uid)         # somebody deleted it before it was bound
+                self._provision.inherit({claim.uid})    # somebody deleted it before it was bound; its volume is there
+                self.claim_queue.add(claim.uid)
         elif new is not None and self._reclaim.duty(new) is not Duty.NOTHING:
             self.volume_queue.add(("pv", new.name))
         elif new is not None and old is None:

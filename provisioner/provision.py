@@ -81,7 +81,7 @@ class Provision:
         self._since = time.monotonic()
 
     def inherit(self, uids: set[str]) -> None:
-        """These claims may have been begun by a process before this one."""
+        """These claims may have been begun by a process before this one, or have a volume whose PV went."""
         self._strangers |= uids
         self._since = time.monotonic()
 

@@ -1,6 +1,7 @@
 """The race rows of provisioner.md 1.13, R1 … R14 (R4, R13's election half and R14 need a lock: test_leader.py)."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from provisioner.search import Search
 from simulator.flasharray import FlashArray
 from simulator.flashblade import FlashBlade
 from tests.provisioner.cluster import CLAIMS, CLASSES, FINALIZER, PVS, Cluster
+from tests.provisioner.cluster import cluster as running
 from tests.provisioner.given import OURS
 from tests.provisioner.waiting import until
 
@@ -191,6 +193,21 @@ def test_r5_an_array_that_may_have_it_is_waited_for(cluster: Cluster, fa1: Flash
         fa1.faults.remove(silent)
         cluster.bound()
     assert cluster.live()[cluster.volume()] == "fa1"
+
+
+def test_r5_a_pv_that_goes_before_it_is_bound_leaves_its_volume_to_the_next(tmp_path: Path) -> None:
+    """Somebody deletes it while nobody binds; fa2 is the better choice by now, and no second volume is made there."""
+    with running(tmp_path, binds=False) as cluster:
+        fa1, fa2 = cluster.sim.flash_array("fa1"), cluster.sim.flash_array("fa2")
+        with cluster.provisioner(finalizers=False):
+            cluster.claim(annotations={"volume.kubernetes.io/storage-provisioner": "pure-provisioner"})
+            first = cluster.until(lambda: cluster.api.get(PVS, cluster.pv_name()), "the PV")
+            fa1.used, fa2.used = fa1.capacity - 2**40, 0
+            until(lambda: sum(one.method == "GET" and one.path == "array" for one in fa1.requests) > 3, "seen to be full")
+            cluster.api.patch(PVS, cluster.pv_name(), {"metadata": {"finalizers": None}})
+            cluster.api.delete(PVS, cluster.pv_name())
+            second = cluster.until(lambda: cluster.api.get(PVS, cluster.pv_name()), "the next PV")
+        assert first["metadata"]["uid"] != second["metadata"]["uid"] and cluster.live() == {cluster.volume(): "fa1"}
 
 
 def test_r6_the_class_is_made_anew_with_another_backend(cluster: Cluster, fa1: FlashArray, fb1: FlashBlade) -> None:
