@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from flex.settings import Settings
 
 CALL = 85.0             # seconds for attach, most of them for another host to let go
+LOCK = 60.0             # seconds to wait for another call of this node about the same volume
 BIND = 30.0             # seconds for mount(8)
 PODS = "/pods/"
 GLOBAL = "/plugins/kubernetes.io/flexvolume/pure/flex/mounts/"      # attacher.go makeGlobalMountPath; the slash stays
@@ -163,9 +164,15 @@ def _device(serial: str) -> str:
 
 def mount(wanted: MountRequest, node: Node) -> None:
     """Show a pod the volume that mountdevice has mounted at the global directory; done already is success."""
+    from flex.locks import volume_lock
     source = global_directory(wanted.mount_dir)
-    staged = mounts.at(node.paths, source)
     record = state.load(node.paths, source)
+    with volume_lock(node.paths, record and (record.wwid or record.volume) or wanted.volume, LOCK):
+        _show(wanted, record, source, node)
+
+
+def _show(wanted: MountRequest, record: "state.Record | None", source: str, node: Node) -> None:
+    staged = mounts.at(node.paths, source)
     if not staged or record is None or record.volume != wanted.volume:
         raise NotTheVolume(f"{wanted.volume} is not mounted at {source}, from where {wanted.mount_dir} is to be made: "
                            "kubelet has to call mountdevice first")

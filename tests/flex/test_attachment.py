@@ -8,7 +8,8 @@ import pytest
 
 from flex import attachment, state
 from flex.paths import Paths
-from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, wwid
+from flex.wait import wait_for
+from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, ran, wwid
 from tests.flex.driver import Driver, options
 
 SUCCESS = {"status": "Success"}
@@ -235,6 +236,19 @@ def test_another_volume_at_the_pods_directory_is_left_alone(attach: Driver, node
     before = node.mounts
     failure(attach("mount", pod / "pvc-2", block()))
     assert node.mounts == before
+
+
+def test_a_pods_mount_that_meets_its_unmount_under_way_mounts_again(attach: Driver, node: Any, array: Any, pod: Path,
+                                                                    staging: Path) -> None:
+    """kubelet was restarted in the middle of it; what is still mounted goes, and the pod would write to the node's disk."""
+    attach("mountdevice", staging, "", block())
+    attach("mount", pod / "pvc-1", block())
+    node.faults.slow = {"umount": 0.7}
+    call = attach.start("unmount", pod / "pvc-1", PURE_DISCOVERY_CONF=str(attach.executable.with_name(".pure.json")))
+    wait_for(lambda: ran(node, "umount"), "umount", 20)
+    assert attach("mount", pod / "pvc-1", block()) == SUCCESS
+    assert attach.finish(call) == SUCCESS
+    assert [mount.directory for mount in node.mounts] == [str(staging), str(pod / "pvc-1")]
 
 
 def test_a_bind_that_fails_leaves_nothing(attach: Driver, node: Any, array: Any, pod: Path, staging: Path) -> None:
