@@ -95,7 +95,7 @@ def _mount(job: Job) -> None:
                                         lambda: array.connections(volume.name), array.ports)
     check_not_taken(job.node, volume, host, connections)
     _check_access(job, host, connections)
-    if job.request.read_only and preempt.of_others(connections, host):
+    if job.request.read_only and not job.request.single_host and preempt.of_others(connections, host):
         job = job._replace(request=_without_replay(job.request))
     record = _record(job.request, volume.name, array.name, job.wwid, host)
     state.save(job.node.paths, record)

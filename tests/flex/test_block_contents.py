@@ -136,6 +136,17 @@ def test_a_reader_replays_no_log_that_another_host_may_be_writing(flex: Any, nod
     assert {"ro", without} <= set(ran(node, "mount")[-1][4].split(","))
 
 
+def test_a_reader_that_has_the_volume_for_itself_replays_its_log(flex: Any, node: Any, array: Any, pod: Path) -> None:
+    """What a dead writer had committed is in the log."""
+    flex("mount", pod / "pvc-1", block())
+    flex("unmount", pod / "pvc-1")
+    array.add_host("dead", iqns=["iqn.2000-01.example:dead"])
+    array.connect("dead", "k8s-pvc-1")
+    assert flex("mount", pod / "pvc-1", block(mode="ro"), PURE_PREEMPT_RWO_GRACE="0") == SUCCESS
+    assert list(array.connections("k8s-pvc-1")) == [host_of(array, node)]
+    assert ran(node, "mount")[-1][4] == "ro"
+
+
 def test_two_nodes_never_write_one_file_system(flex: Any, flex2: Any, node: Any, node2: Any, array: Any,
                                                pod: Path) -> None:
     """AT-36: the provisioner refuses ReadWriteMany for block; a PV written by hand meets this."""
