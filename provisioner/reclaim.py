@@ -56,11 +56,16 @@ def duty(pv: PvRecord, finalizers: bool = True, allowed: bool = True) -> Duty:
     """What a PV of ours needs by itself. Pure; `finalizers` is whether we are to use them, `allowed` whether we may."""
     if pv.phase == "Released" and pv.policy == "Delete" and (pv.finalized or not pv.deleting):
         return Duty.DELETE
-    if pv.finalized and (pv.policy != "Delete" or not finalizers):
+    if pv.finalized and (pv.policy != "Delete" or not finalizers or _in_the_way(pv)):
         return Duty.LET_GO
     if finalizers and allowed and pv.phase == "Bound" and pv.policy == "Delete" and not pv.finalized and not pv.deleting:
         return Duty.HOLD
     return Duty.NOTHING
+
+
+def _in_the_way(pv: PvRecord) -> bool:
+    """Deleted before its claim was bound: the binder passes over it, and the claim gets no other while it is there."""
+    return pv.deleting and bool(pv.claim_uid) and pv.phase in ("", "Pending", "Available")
 
 
 class Reclaim:

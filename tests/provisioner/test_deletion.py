@@ -17,6 +17,8 @@ from tests.provisioner.waiting import until
     pytest.param({}, Duty.DELETE, id="released, Delete, ours"),
     pytest.param({"phase": "Bound"}, Duty.NOTHING, id="bound"),
     pytest.param({"phase": "Available"}, Duty.NOTHING, id="available"),
+    pytest.param({"phase": "Available", "deleting": True}, Duty.LET_GO, id="deleted before it was bound: its claim waits"),
+    pytest.param({"phase": "Available", "deleting": True, "claim_uid": ""}, Duty.NOTHING, id="deleted, and nobody waits"),
     pytest.param({"phase": "Failed"}, Duty.NOTHING, id="failed: old binders set it wrongly (kubernetes#43138)"),
     pytest.param({"policy": "Retain"}, Duty.LET_GO, id="Retain: a person deletes it, and must be able to"),
     pytest.param({"policy": "Recycle"}, Duty.LET_GO, id="Recycle is Retain"),

@@ -210,6 +210,19 @@ def test_r5_a_pv_that_goes_before_it_is_bound_leaves_its_volume_to_the_next(tmp_
         assert first["metadata"]["uid"] != second["metadata"]["uid"] and cluster.live() == {cluster.volume(): "fa1"}
 
 
+def test_r7_a_pv_deleted_before_it_is_bound_makes_way_for_the_next(tmp_path: Path) -> None:
+    """The binder passes over a PV that is on its way out, so our finalizer would hold it, and its claim, for ever."""
+    with running(tmp_path, binds=False) as cluster:
+        with cluster.provisioner():
+            cluster.claim(annotations={"volume.kubernetes.io/storage-provisioner": "pure-provisioner"})
+            first = cluster.until(lambda: cluster.api.get(PVS, cluster.pv_name()), "the PV")
+            cluster.api.patch(PVS, cluster.pv_name(), {"metadata": {"finalizers": [FINALIZER]}})
+            cluster.api.delete(PVS, cluster.pv_name())
+            until(lambda: (cluster.api.get(PVS, cluster.pv_name()) or first)["metadata"]["uid"] != first["metadata"]["uid"],
+                  "the next PV")
+        assert cluster.live() == {cluster.volume(): "fa1"}
+
+
 def test_r6_the_class_is_made_anew_with_another_backend(cluster: Cluster, fa1: FlashArray, fb1: FlashBlade) -> None:
     """What an attempt left for the old class is destroyed, and made as the new one says."""
     fa1.faults.add(method="POST", path="volume/*", lose_reply=True, times=1)
