@@ -22,6 +22,7 @@ from provisioner.selectors import TOPOLOGY_PREFIX
 log = logging.getLogger(__name__)
 
 _REMEMBERED, _AGE = 1024, 60.0      # nodes; seconds: labels of nodes hardly change
+_FORBIDDEN = 600.0                  # seconds until it is tried again: an API server that starts refuses everybody
 
 
 class NodeGone(PureError):
@@ -77,7 +78,7 @@ class Nodes:
         self._kube, self.keys, self._clock = kube, keys, clock
         self._lock = threading.Lock()
         self._known: OrderedDict[str, tuple[float, Mapping[str, str]]] = OrderedDict()
-        self._forbidden = False
+        self._forbidden_at = float("-inf")
 
     def look(self, name: str) -> Node | None:
         """The node; None when nothing is known of it. NodeGone when it is not there and its labels bind."""
@@ -87,8 +88,10 @@ class Nodes:
     def _labels(self, name: str) -> Mapping[str, str] | None:
         with self._lock:
             read_at, labels = self._known.get(name, (float("-inf"), {}))
-        if self._forbidden or self._clock() - read_at < _AGE:
-            return None if self._forbidden else labels
+        if self._clock() - read_at < _AGE:
+            return labels
+        if self._clock() - self._forbidden_at < _FORBIDDEN:
+            return None
         try:
             labels = self._kube.get(named(NODES, name))["metadata"].get("labels") or {}
         except NotThere:
@@ -96,7 +99,7 @@ class Nodes:
                 raise NodeGone(name) from None
             return None
         except Forbidden as error:
-            self._forbidden = True
+            self._forbidden_at = self._clock()
             log.info("nodes are not looked at: %s", error)
             return None
         with self._lock:

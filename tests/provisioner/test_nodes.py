@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from arrays.errors import ConfigError
-from provisioner.nodes import Node, affinity
+from provisioner.kube import Kube, from_kubeconfig
+from provisioner.nodes import Node, Nodes, affinity
 from provisioner.settings import read
 from simulator.kubernetes.access import full
 from tests.provisioner.cluster import CLAIMS, Cluster
@@ -122,6 +123,18 @@ def test_a_node_that_cannot_be_looked_at_is_asked_for_again(late: Cluster) -> No
         chosen(late, "data")
         late.bound("data")
     assert late.live() == {late.volume("data"): "fa2"}
+
+
+def test_nodes_that_were_forbidden_for_a_moment_are_looked_at_again(late: Cluster) -> None:
+    """An API server that starts refuses everybody; volumes would go where their pods' nodes do not reach, till a restart."""
+    node(late, "n1", env="prod")
+    now = [1000.0]
+    nodes = Nodes(Kube(from_kubeconfig(late.api.kubeconfig(user=late.user))), KEYS, lambda: now[0])
+    late.api.faults.add(verb="get", resource="nodes", status=403, reason="Forbidden", times=1)
+    assert nodes.look("n1") is None and nodes.look("n1") is None and late.asked("get", "nodes") == 1
+    now[0] += 601
+    found = nodes.look("n1")
+    assert found and found.labels == {ENV: "prod"}
 
 
 @pytest.mark.parametrize("may_read", [True, False], ids=["nodes may be read", "published chart's role"])
