@@ -105,6 +105,8 @@ def detach(settings: "Settings", name: str, node_name: str) -> None:
     try:
         array, volume = find.flash_array(node, node.fleet(), wanted.volume, wanted.array, wanted.pv)
     except NotFound:
+        if node.fleet().complaints:         # it may be on an array that a slip in pure.json leaves out
+            raise
         return
     host = _host(array, node, node_name, [one.host for one in array.connections(volume.name)])
     if host and not _in_use_here(node, volume.serial, node_name):
@@ -127,7 +129,11 @@ def _named(node: Node, name: str) -> MountRequest | None:
     try:
         volume = names.volume_name(node.settings.prefix, name)
         return resolve.complete(MountRequest(NOWHERE, name, volume, ""), node)
-    except (ConfigError, NotFound):
+    except ConfigError:
+        return None
+    except NotFound:
+        if node.fleet().complaints:
+            raise
         return None
 
 

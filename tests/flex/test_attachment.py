@@ -1,5 +1,6 @@
 """The attach family behind PURE_FLEX_ATTACH=true: run by kubelet itself, or by a controller manager on another machine."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,20 @@ def test_detach_is_no_success_while_its_array_is_away(attach: Driver, sim: Any, 
     attach("attach", block(), "node1")
     sim.unplug(array)
     assert array.endpoint in failure(attach("detach", "pvc-1", "node1"))
+
+
+@pytest.mark.parametrize("mounted", [False, True], ids=["elsewhere", "by its record"])
+def test_detach_is_no_success_while_its_array_is_left_out_for_a_slip(attach: Driver, sim: Any, array: Any, staging: Path,
+                                                                     monkeypatch: pytest.MonkeyPatch, mounted: bool) -> None:
+    sim.add_flash_array("fa2")
+    attach(*(("mountdevice", staging, "", block()) if mounted else ("attach", block(), "node1")))
+    slip = json.loads(json.dumps(sim.pure_json()))
+    del slip["FlashArrays"][0]["APIToken"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sim, "pure_json", lambda: slip)
+        patch.setattr(sim, "write_pure_json", lambda file: file.write_text(json.dumps(slip)))
+        assert "add APIToken" in failure(attach("detach", "pvc-1", "node1"))
+    assert array.connections("k8s-pvc-1")
 
 
 def test_a_file_volume_needs_no_array(attach: Driver, node: Any, array: Any, blade: Any, pod: Path, staging: Path) -> None:
