@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.charts.conftest import CHART, binary
-from tests.cluster import manifests, processes
+from tests.charts.conftest import CHART
+from tests.cluster import components, manifests, processes
 from tests.cluster.arrays import CHECKOUT
 from tests.cluster.namespaces import CONTROL, inside
 from tests.cluster.world import World
@@ -21,7 +21,7 @@ LEASE_SECONDS = 15
 @pytest.fixture(scope="module")
 def helm() -> str:
     """Real helm, built once."""
-    return str(binary())
+    return str(components.binaries(components.HELM) / "helm")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-module pure-flex/tests/charts/helm
+module pure-flex/tests/cluster/helm
 
 go 1.26.0
 
