@@ -130,11 +130,12 @@ def delete(path: Path, dry_run: bool, yes: bool) -> int:
 def export(path: Path, to: Any) -> int:
     """Write PVs and claims for the CSI driver: same names, same volumes."""
     import yaml
+    from provisioner import settings as settings_module
     from provisioner.migration import csi
     from provisioner.migration.record import Record
-    record = Record.load(path)
+    record, fs_type = Record.load(path), settings_module.read().fs_type
     to.write(csi.NOTE + "".join(f"---\n{yaml.safe_dump(one, sort_keys=False)}"
-                                for entry in record.volumes.values() for one in csi.manifests(entry)))
+                                for entry in record.volumes.values() for one in csi.manifests(entry, fs_type)))
     return 0
 
 

@@ -20,16 +20,16 @@ NOTE = f"""# Made by `pure migrate export`. Needs the CSI driver ({DRIVER}) {OLD
 """
 
 
-def manifests(entry: Mapping[str, Any]) -> list[Raw]:
-    """The PV, and the claim if there was one, for one volume of a record."""
+def manifests(entry: Mapping[str, Any], fs_type: str = "xfs") -> list[Raw]:
+    """The PV, and the claim if there was one, for one volume of a record; `fs_type` is that of old PVs that name none."""
     pv, claim = entry["pv"], entry["claim"]
-    made = [_pv(pv, claim, entry)]
+    made = [_pv(pv, claim, entry, fs_type)]
     if claim:
         made.append(_claim(claim, pv["metadata"]["name"]))
     return made
 
 
-def _pv(pv: Raw, claim: Raw, entry: Mapping[str, Any]) -> Raw:
+def _pv(pv: Raw, claim: Raw, entry: Mapping[str, Any], fs_type: str) -> Raw:
     old = pv["spec"]
     spec: Raw = {
         "accessModes": old.get("accessModes") or ["ReadWriteOnce"],
@@ -38,7 +38,7 @@ def _pv(pv: Raw, claim: Raw, entry: Mapping[str, Any]) -> Raw:
         "csi": {"driver": DRIVER, "volumeHandle": entry["volume"], "volumeAttributes": {"backend": entry["backend"]}},
     }
     if entry["backend"] == wellknown.BLOCK:
-        spec["csi"]["fsType"] = old["flexVolume"].get("fsType") or "xfs"
+        spec["csi"]["fsType"] = old["flexVolume"].get("fsType") or fs_type
     if options := (old["flexVolume"].get("options") or {}).get("mountOptions"):
         spec["mountOptions"] = options.split(",")
     if claim:

@@ -120,6 +120,17 @@ def test_the_whole_way(run: Run, made: Cluster, fa1: FlashArray, fb1: FlashBlade
     assert fa1.volume(volume).snapshots == () and made.live() == before
 
 
+def test_a_pv_without_fstype_has_that_of_the_setting(run: Run, made: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As PVs of the original driver are: what it made was of the cluster's default, and xfs cannot be mounted there."""
+    run("retain", "--yes")
+    record = Record.load(Path("pure-migration.json"))
+    del record.volumes[made.pv_name()]["pv"]["spec"]["flexVolume"]["fsType"]
+    record.save()
+    for fs_type in ("ext4", "xfs"):
+        monkeypatch.setenv("PURE_DEFAULT_BLOCK_FS_TYPE", fs_type)
+        assert f"fsType: {fs_type}\n" in run("export")[1]
+
+
 def test_cleanup_destroys_exactly_its_own_snapshots(run: Run, made: Cluster, fa1: FlashArray) -> None:
     """AT-77"""
     run("retain", "--yes")
