@@ -178,11 +178,11 @@ def test_the_grace_is_each_hosts_own(flex: Any, flex2: Any, node: Any, array: An
 
 def test_of_several_hosts_each_has_its_grace(flex2: Any, node: Any, array: Any, pod: Path,
                                              monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flex.preempt.PATIENCE", 0.4)
-    failure(flex2("mount", pod / "pvc-1", block(), PURE_PREEMPT_RWO_GRACE="0.6"))
+    monkeypatch.setattr("flex.preempt.PATIENCE", 1.0)
+    failure(flex2("mount", pod / "pvc-1", block(), PURE_PREEMPT_RWO_GRACE="1.8"))
     array.add_host("third", iqns=["iqn.2000-01.example:third"])
     array.connect("third", "k8s-pvc-1")
-    assert "third" in failure(flex2("mount", pod / "pvc-1", block(), PURE_PREEMPT_RWO_GRACE="0.6"))
+    assert "third" in failure(flex2("mount", pod / "pvc-1", block(), PURE_PREEMPT_RWO_GRACE="1.8"))
     assert set(array.connections("k8s-pvc-1")) == {host_of(array, node), "third"}
 
 
