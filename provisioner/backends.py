@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from arrays.entries import Entry, FlashArrayEntry, FlashBladeEntry
 from arrays.errors import NoArrayFits, PureError
@@ -25,6 +26,13 @@ from provisioner.stores import Store
 log = logging.getLogger(__name__)
 
 
+class Known(NamedTuple):
+    """What one reading of pure.json gave: the arrays by name, and its complaints about entries that name none."""
+
+    arrays: Mapping[str, Backend]
+    complaints: tuple[str, ...]
+
+
 class Backends:
     """All arrays by name. `load` gives the fleet as pure.json has it now; it is called by `reload`."""
 
@@ -33,19 +41,18 @@ class Backends:
         self._load, self._pace, self._timed = load, pace, timed
         self._workers = (claim_workers, volume_workers)
         self._placing = threading.Lock()
-        self._all: dict[str, Backend] = {}
+        self.known = Known({}, ())      # replaced as one: a volume that is on none of the arrays is gone, or left out
         self.spread = Spread()
-        self.complaints: tuple[str, ...] = ()
         self.problem = ""                               # why pure.json as a whole cannot be used
 
     def __iter__(self) -> Iterator[Backend]:
-        return iter(list(self._all.values()))
+        return iter(list(self.known.arrays.values()))
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self.known.arrays)
 
     def get(self, name: str) -> Backend | None:
-        return self._all.get(name)
+        return self.known.arrays.get(name)
 
     def of(self, backend: str) -> list[Backend]:
         """The arrays of one kind, or all of them for ""."""
@@ -65,13 +72,12 @@ class Backends:
             return False
         self.problem = ""
         for complaint in fleet.complaints:
-            if complaint not in self.complaints:
+            if complaint not in self.known.complaints:
                 log.warning("%s", complaint)
-        self.complaints = fleet.complaints
-        return self._take_over([*fleet.flash_arrays, *fleet.flash_blades])
+        return self._take_over([*fleet.flash_arrays, *fleet.flash_blades], fleet.complaints)
 
-    def _take_over(self, entries: list[FlashArrayEntry | FlashBladeEntry]) -> bool:
-        old, new = self._all, {}
+    def _take_over(self, entries: list[FlashArrayEntry | FlashBladeEntry], complaints: tuple[str, ...]) -> bool:
+        old, new = self.known.arrays, {}
         changed = {entry.name for entry in entries} != set(old)
         for entry in entries:
             kept = old.get(entry.name)
@@ -85,7 +91,7 @@ class Backends:
                 kept.start()
             new[entry.name] = kept
         self._share_slots(new)
-        self._all = new
+        self.known = Known(new, complaints)
         for name, backend in old.items():
             if new.get(name) is not backend:
                 backend.stop()

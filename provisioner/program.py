@@ -152,7 +152,7 @@ class Program:
     def not_ready(self) -> list[str]:
         """Why no claim could be served now. A standby is ready; so is a leader with one array of many away."""
         complaints = [problem for problem in [self.backends.problem] if problem]
-        complaints += map(Note, self.backends.complaints)
+        complaints += map(Note, self.backends.known.complaints)
         states = [backend.state() for backend in self.backends]
         if states and all(state.problem for state in states):
             complaints += [f"array {state.name}: {state.problem}" for state in states]

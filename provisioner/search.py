@@ -25,9 +25,11 @@ class Search:
 
         ArrayGone when the array it was made on is not known any more and no other has it.
         """
-        home = self._backends.get(pv.array)
+        known = self._backends.known
+        home = known.arrays.get(pv.array)
         name = names.in_pod(names.pod_of(pv.volume), volume)        # a copy in another pod may have the same base name
-        others = [backend for backend in self._backends.of(pv.backend) if backend is not home]
+        others = [backend for backend in known.arrays.values()
+                  if backend is not home and pv.backend in ("", backend.backend)]
         for backend in [home, *others] if home else others:
             with backend.at_work(backend.volume_slots):
                 found = backend.store.find(name)
@@ -38,7 +40,7 @@ class Search:
                             "put it back, or delete the volume there and then this PV")
         if home is None and not others:
             raise ArrayGone(f"pure.json names no array that could have volume {volume}")
-        if not pv.array and self._backends.complaints:      # a PV of the original driver: any array may have it
+        if not pv.array and known.complaints:       # a PV of the original driver: any array may have it
             raise ArrayGone(f"volume {volume} is on no array that can be asked, and may be on one that cannot: "
-                            f"{'; '.join(self._backends.complaints)}")
+                            f"{'; '.join(known.complaints)}")
         return None, None

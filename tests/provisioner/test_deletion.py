@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
+from arrays.errors import Unreachable
+from arrays.fleet import Fleet, load
+from provisioner.backend import Pace
+from provisioner.backends import Backends
+from provisioner.block import BlockStore
 from provisioner.reclaim import Duty, duty
+from provisioner.search import ArrayGone, Search
+from provisioner.stores import Found
 from simulator.flasharray import FlashArray
 from simulator.flashblade import FlashBlade
 from simulator.kubernetes.access import rule
@@ -241,6 +248,26 @@ def test_a_pv_without_an_array_waits_while_an_entry_of_pure_json_is_unusable(clu
         cluster.pure_json.write_text(everything)
         cluster.gone(f"pvc-{UID}")
     assert fa2.volume(f"k8s-pvc-{UID}").destroyed
+
+
+@pytest.mark.parametrize("before, after", [("usable", "unusable"), ("unusable", "usable")])
+def test_a_volume_is_not_gone_while_pure_json_is_taken_over(cluster: Cluster, fa2: FlashArray, before: str, after: str,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its array goes or comes in the middle of the search: with the complaints of the other reading nobody would miss it."""
+    fa2.add_volume(f"k8s-pvc-{UID}", 10 * 2**30)
+    fleets = {"usable": load(str(cluster.pure_json))}
+    fleets["unusable"] = Fleet(fleets["usable"].flash_arrays[:1], fleets["usable"].flash_blades, ("a slip",))
+    backends = Backends(lambda: fleets.pop(before, None) or fleets[after], 4, 4, Pace())
+    backends.reload()
+    found = BlockStore.find
+
+    def find_meanwhile(store: BlockStore, name: str) -> Found | None:
+        backends.reload()
+        return found(store, name)
+
+    monkeypatch.setattr(BlockStore, "find", find_meanwhile)
+    with pytest.raises((ArrayGone, Unreachable)):       # both are tried again
+        Search(backends).find(pv_record(array="", backend="", volume=""), f"k8s-pvc-{UID}")
 
 
 def test_old_pvs_get_the_finalizer(cluster: Cluster) -> None:
