@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.conformance import definition, images, outcome, suite
 
 RESULTS = Path(__file__).resolve().parents[2] / "build/conformance"
 KINDS = tuple(definition.DRIVERS)
+Outcome = tuple[list[outcome.Spec], float]      # of a kind's specs, and after how many seconds
 
 
 @click.command(help=__doc__)
@@ -40,18 +42,27 @@ def main(kinds: tuple[str, ...], serial: bool, only: str, procs: int) -> None:
         _try(world)
         for group in definition.side_by_side(kinds or KINDS, alone=serial):
             _set(world, definition.SETTINGS.get(group[0], {}))
-            with ThreadPoolExecutor(len(group)) as pool:
-                run = partial(_run, world, programs, serial, only, 1 if serial else procs)
-                for kind, (specs, seconds) in zip(group, pool.map(run, group)):
-                    click.echo(outcome.table(kind, specs, seconds))
-                    failed += sum(spec.state == "failed" for spec in specs)
+            run = partial(_run, world, programs, serial, only, 1 if serial else procs)
+            for kind, (specs, seconds) in zip(group, _at_once(run, group)):
+                click.echo(outcome.table(kind, specs, seconds))
+                failed += sum(spec.state == "failed" for spec in specs)
         refused = world.audit.refused()
         if refused:
             click.echo(f"requests the provisioner's role does not allow: {', '.join(sorted(set(refused)))}")
     sys.exit(bool(failed or refused))
 
 
-def _run(world: World, programs: Path, serial: bool, only: str, procs: int, kind: str) -> tuple[list[outcome.Spec], float]:
+def _at_once(run: Callable[[str], Outcome], kinds: list[str]) -> list[Outcome]:
+    """What came of each kind; told to end, the runs end too."""
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        try:
+            return list(pool.map(run, kinds))
+        except BaseException:
+            suite.interrupt()
+            raise
+
+
+def _run(world: World, programs: Path, serial: bool, only: str, procs: int, kind: str) -> Outcome:
     """What came of a kind's specs, and after how many seconds."""
     began = time.monotonic()
     folder = RESULTS / (f"{kind}-serial" if serial else kind)

@@ -17,6 +17,7 @@ LEFT_OUT = {
     r"VolumeAttributesClass": "a CSI call",
     # getVolumeHandle in test/e2e/framework/volume/fixtures.go fails on a PV without `csi`; the spec of one copy is run
     r"with pvc data source": "looks for CSI's own VolumeAttachment; `make lab-cluster` tries copies",
+    r"any volume data source": "needs a populator's images from a registry; claims from other kinds are left to populators",
     r"rwop|ReadWriteOncePod": "Kubernetes keeps this access mode to CSI; such a claim is refused with an event",
     SERIAL: "run alone, with --serial",
 }

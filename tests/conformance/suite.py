@@ -1,6 +1,7 @@
 """Runs the suite's binary with its runner, in the control plane's network, against the cluster."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tests.cluster.world import World
 from tests.conformance import outcome
 
 LIMIT = "40m"
+_running: "set[subprocess.Popen[bytes]]" = set()
 
 
 def run(world: World, programs: Path, folder: Path, driver: Path, *, serial: bool, only: str, procs: int) -> Path:
@@ -25,7 +27,16 @@ def run(world: World, programs: Path, folder: Path, driver: Path, *, serial: boo
     environment = {**os.environ, "PATH": f"{world.cluster.programs}:{os.environ['PATH']}",
                    "KUBECONFIG": f"{world.cluster.work}/admin.kubeconfig"}
     with (folder / "log").open("w") as log:
-        subprocess.run(argv, stdout=log, stderr=log, env=environment, cwd=folder, check=False)
+        with subprocess.Popen(argv, stdout=log, stderr=log, env=environment, cwd=folder) as suite:
+            _running.add(suite)
+            suite.wait()
+            _running.remove(suite)
     if not report.exists():
         raise RuntimeError(f"the suite did not run: {(folder / 'log').read_text()[-2000:]}")
     return report
+
+
+def interrupt() -> None:
+    """End all runs before their time; specs under way clean up behind themselves."""
+    for suite in list(_running):
+        suite.send_signal(signal.SIGINT)
