@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.flex.blocks import hurry
-from tests.flex.driver import SCRIPT, Driver, options
+from tests.flex.blocks import block, hurry
+from tests.flex.driver import SCRIPT, SUCCESS, Driver, options
 
 
 @pytest.fixture
@@ -129,6 +129,16 @@ def blank_volume(array: Any, node: Any) -> None:
     """k8s-pvc-1, a blank volume as the provisioner makes it, and a node in a hurry."""
     array.add_volume("k8s-pvc-1", 1 << 30)
     hurry(node)
+
+
+@pytest.fixture
+def place(flex: Any, node: Any, array: Any, pod: Path) -> Path:
+    """A directory with k8s-pvc-1 mounted on it, a file in it."""
+    array.add_volume("k8s-pvc-1", 1 << 30)
+    hurry(node)
+    assert flex("mount", pod / "pvc-1", block()) == SUCCESS
+    node.write(f"{pod}/pvc-1/hello", "world")
+    return pod / "pvc-1"
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from typing import Any
 from flex import cli, log
 
 SCRIPT = Path(sys.executable).with_name("flex")
+SUCCESS = {"status": "Success"}
 STATUSES = ("Success", "Failure", "Not supported")
 PROMISED = 120.0        # seconds in which every call ends (cli.py), however busy the machine is
 

@@ -9,7 +9,6 @@ from tests.flex.driver import Driver
 from tests.flex.test_cli import tool
 
 GiB = 1 << 30
-SUCCESS = {"status": "Success"}
 
 
 def mounted(node: Any) -> list[tuple[str, str]]:

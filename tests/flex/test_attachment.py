@@ -10,10 +10,8 @@ import pytest
 from flex import attachment, state
 from flex.paths import Paths
 from flex.wait import wait_for
-from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, ran, wwid
-from tests.flex.driver import Driver, options
-
-SUCCESS = {"status": "Success"}
+from tests.flex.blocks import GiB, block, check_given_back, check_mounted, failure, host_of, ran, wwid
+from tests.flex.driver import SUCCESS, Driver, options
 
 
 @pytest.fixture(autouse=True)
@@ -48,11 +46,6 @@ def staging(tmp_path: Path) -> Path:
 def file(blade: Any) -> dict[str, str]:
     return options("pvc-5", backend="file", volume="k8s-pvc-5", nfs=f"{blade.nfs_endpoint}:/k8s-pvc-5",
                    access="ReadWriteMany")
-
-
-def failure(told: dict[str, Any]) -> str:
-    assert told["status"] == "Failure", told
-    return str(told["message"])
 
 
 def test_the_whole_family_by_kubelet_itself(attach: Driver, node: Any, array: Any, pod: Path, staging: Path) -> None:

@@ -9,8 +9,7 @@ import pytest
 
 from flex.wait import wait_for
 from tests.flex.blocks import GiB, block, bytes_of, check_given_back, check_mounted, failure, original
-
-SUCCESS = {"status": "Success"}
+from tests.flex.driver import SUCCESS
 
 pytestmark = pytest.mark.usefixtures("blank_volume")
 

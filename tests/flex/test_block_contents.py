@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from tests.flex.blocks import GiB, block, bytes_of, check_given_back, failure, host_of, put_bytes, ran, wwid
-
-SUCCESS = {"status": "Success"}
+from tests.flex.driver import SUCCESS
 
 pytestmark = pytest.mark.usefixtures("blank_volume")
 

@@ -20,8 +20,7 @@ from flex.paths import Paths
 from flex.wait import wait_for
 from tests.flex.blocks import (
     GiB, block, bytes_of, check_given_back, check_mounted, failure, host_of, hurry, ran, reboot, records, wwid)
-
-SUCCESS = {"status": "Success"}
+from tests.flex.driver import SUCCESS
 
 pytestmark = pytest.mark.timeout(240)      # each cuts a call a dozen times; seconds, unless the machine is very busy
 
@@ -153,15 +152,20 @@ def test_a_preemption_killed_at_any_boundary_is_finished_by_the_repeat(flex: Any
         number += 1
 
 
-# mkfs
+# Calls that meet, and mkfs
+
+def begun(flex: Any, node: Any, tool: str, *words: object) -> Any:
+    """A call that is under way in a process of its own and has come to the point where it runs `tool`."""
+    call = flex.start(*words)
+    wait_for(lambda: ran(node, tool), tool, 20)
+    return call
+
 
 def test_a_mkfs_that_outlives_its_call_keeps_the_volume_locked(flex: Any, node: Any, array: Any, pod: Path) -> None:
     """The repeat waits for it, and finds a finished file system."""
     array.add_volume("k8s-pvc-1", GiB)
     node.faults.slow = {"mkfs.xfs": 0.7}
-    flex.install()
-    call = flex.start("mount", pod / "pvc-1", block(), PURE_DISCOVERY_CONF=str(flex.executable.with_name(".pure.json")))
-    wait_for(lambda: ran(node, "mkfs.xfs"), "mkfs", 20)
+    call = begun(flex, node, "mkfs.xfs", "mount", pod / "pvc-1", block())
     call.kill()
     call.communicate()
     start = time.monotonic()
@@ -176,8 +180,7 @@ def test_a_mount_that_meets_an_unmount_under_way_mounts_again(flex: Any, node: A
     array.add_volume("k8s-pvc-1", GiB)
     assert flex("mount", pod / "pvc-1", block()) == SUCCESS
     node.faults.slow = {"umount": 0.7}
-    call = flex.start("unmount", pod / "pvc-1", PURE_DISCOVERY_CONF=str(flex.executable.with_name(".pure.json")))
-    wait_for(lambda: ran(node, "umount"), "umount", 20)
+    call = begun(flex, node, "umount", "unmount", pod / "pvc-1")
     assert flex("mount", pod / "pvc-1", block()) == SUCCESS
     assert flex.finish(call) == SUCCESS
     check_mounted(node, array, pod / "pvc-1")
@@ -187,9 +190,7 @@ def test_an_unmount_that_meets_a_mount_under_way_undoes_it(flex: Any, node: Any,
     """kubelet was restarted in the middle of a mount, and the pod deleted: the mount comes to its end first."""
     array.add_volume("k8s-pvc-1", GiB)
     node.faults.slow = {"mkfs.xfs": 0.7}
-    flex.install()
-    call = flex.start("mount", pod / "pvc-1", block(), PURE_DISCOVERY_CONF=str(flex.executable.with_name(".pure.json")))
-    wait_for(lambda: ran(node, "mkfs.xfs"), "mkfs", 20)
+    call = begun(flex, node, "mkfs.xfs", "mount", pod / "pvc-1", block())
     assert flex("unmount", pod / "pvc-1") == SUCCESS
     assert flex.finish(call) == SUCCESS
     check_given_back(node, array)

@@ -11,8 +11,8 @@ from simulator.fabric import LocalFabric
 from simulator.node import PretendNode
 from tests.flex.blocks import GiB, block, check_given_back, hurry, ran, wwid
 from tests.flex.conftest import InstalledDriver
+from tests.flex.driver import SUCCESS
 
-SUCCESS = {"status": "Success"}
 WWNS = ("21:00:00:24:FF:3C:5C:2A", "21:00:00:24:FF:3C:5C:2B")
 
 

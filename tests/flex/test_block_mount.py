@@ -8,8 +8,7 @@ import pytest
 from flex import state
 from flex.paths import Paths
 from tests.flex.blocks import GiB, block, check_given_back, check_mounted, failure, host_of, ran, reboot, wwid
-
-SUCCESS = {"status": "Success"}
+from tests.flex.driver import SUCCESS
 
 pytestmark = pytest.mark.usefixtures("blank_volume")
 

@@ -10,8 +10,7 @@ import pytest
 from flex import attach, locks
 from flex.paths import Paths
 from tests.flex.blocks import GiB, block, check_given_back, check_mounted, hurry, ran, records
-
-SUCCESS = {"status": "Success"}
+from tests.flex.driver import SUCCESS
 
 pytestmark = pytest.mark.timeout(300)      # many processes: seconds, and 70 of them with a tenth of one CPU
 

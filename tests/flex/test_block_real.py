@@ -12,8 +12,7 @@ from simulator.fabric import LocalFabric
 from simulator.node import PretendNode, loops
 from tests.flex.blocks import GiB, block, bytes_of, hurry, put_bytes, wwid
 from tests.flex.conftest import InstalledDriver
-
-SUCCESS = {"status": "Success"}
+from tests.flex.driver import SUCCESS
 
 pytestmark = [pytest.mark.host, pytest.mark.skipif(bool(loops.why_not()), reason=f"real form: {loops.why_not()}")]
 

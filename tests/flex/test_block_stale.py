@@ -9,8 +9,7 @@ from flex.node import multipath
 from flex.paths import Paths
 from flex.wait import Deadline, wait_for
 from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, hurry, ran, wwid
-
-SUCCESS = {"status": "Success"}
+from tests.flex.driver import SUCCESS
 
 
 @pytest.fixture(autouse=True)

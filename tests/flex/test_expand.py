@@ -8,8 +8,7 @@ import pytest
 from flex.wait import wait_for
 from simulator.node import formats
 from tests.flex.blocks import GiB, block, check_mounted, hurry, ran
-
-SUCCESS = {"status": "Success"}
+from tests.flex.driver import SUCCESS
 
 
 @pytest.fixture

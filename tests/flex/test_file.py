@@ -8,8 +8,8 @@ import pytest
 
 from flex import file, state
 from flex.paths import Paths
-from tests.flex.driver import Driver, options
-from tests.flex.files import SUCCESS, GiB, instead, mounted, record, spawned
+from tests.flex.driver import SUCCESS, Driver, options
+from tests.flex.files import GiB, instead, mounted, record, spawned
 
 
 # Mount

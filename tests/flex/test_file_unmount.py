@@ -10,8 +10,8 @@ import pytest
 
 from flex import file, state
 from flex.paths import Paths
-from tests.flex.driver import Driver
-from tests.flex.files import SUCCESS, GiB, instead, record, spawned
+from tests.flex.driver import SUCCESS, Driver
+from tests.flex.files import GiB, instead, record, spawned
 from tests.flex.test_cli import tool
 
 

@@ -9,9 +9,8 @@ import pytest
 
 from flex import preempt
 from flex.wait import wait_for
-from tests.flex.blocks import GiB, block, check_given_back, check_mounted, host_of, hurry
-
-SUCCESS = {"status": "Success"}
+from tests.flex.blocks import GiB, block, check_given_back, check_mounted, failure, host_of, hurry
+from tests.flex.driver import SUCCESS
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +32,6 @@ def keep_busy(array: Any, stop: threading.Event) -> threading.Thread:
     thread.start()
     wait_for(lambda: array.state.monitor.volume(array.volume("k8s-pvc-1").serial).writes_per_sec, "the monitor", 10)
     return thread
-
-
-def failure(answer: dict[str, Any]) -> str:
-    assert answer["status"] == "Failure", answer
-    return str(answer["message"])
 
 
 # The old node lives

@@ -12,11 +12,10 @@ import pytest
 
 from flex import state
 from flex.paths import Paths
-from tests.flex.driver import Answer, Driver, argument, options
+from tests.flex.driver import SUCCESS, Answer, Driver, argument, options
 from tests.flex.test_cli import tool
 
 GiB = 1 << 30
-SUCCESS = {"status": "Success"}
 
 
 class Volume(NamedTuple):
