@@ -70,12 +70,13 @@ def locate(fleet: Fleet, backend: str, hint: str, volume: str) -> tuple[str, Fou
                               f"volume {volume}", "it is not there, or is destroyed")
 
 
-def prove(fleet: Fleet, entry: dict[str, Any]) -> None:
-    """Refuse to go on unless the array has the very volume of the record, alive."""
+def prove(fleet: Fleet, entry: dict[str, Any]) -> tuple[str, Found]:
+    """The array that has the very volume of the record, alive, and what it says of it; refuses to go on otherwise."""
     array, found = locate(fleet, entry["backend"], entry["array"], entry["volume"])
     if found.created != entry["created"]:
         raise VolumeDiffers(f"array {array}", f"volume {found.name}", f"the one of {entry['created']}",
                             f"another of {found.created}")
+    return array, found
 
 
 # Retain, and the record
@@ -178,8 +179,7 @@ def _flash_array(fleet: Fleet, name: str) -> Any:
 def delete(kube: Kube, fleet: Fleet, record: Record, pv: str, wait: Callable[[float], None] = time.sleep) -> None:
     """Delete a volume's claim and PV from Kubernetes. The volume stays, which is proved before and after each deletion."""
     entry = record.volumes[pv]
-    prove(fleet, entry)
-    _refuse_connected(fleet, entry)
+    _refuse_connected(fleet, entry["backend"], *prove(fleet, entry))
     live = _get(kube, named(PVS, pv))
     if live is not None:
         _refuse_unless_kept(live, entry)
@@ -195,11 +195,10 @@ def delete(kube: Kube, fleet: Fleet, record: Record, pv: str, wait: Callable[[fl
         record.mark(pv, pv_deleted=True)
 
 
-def _refuse_connected(fleet: Fleet, entry: dict[str, Any]) -> None:
+def _refuse_connected(fleet: Fleet, backend: str, array: str, found: Found) -> None:
     """Refused while a host has the volume: CSI knows nothing of it and would mount elsewhere. FlashBlades do not tell."""
-    if entry["backend"] != wellknown.BLOCK:
+    if backend != wellknown.BLOCK:
         return
-    array, found = locate(fleet, entry["backend"], entry["array"], entry["volume"])
     store = new_store(_flash_array(fleet, array), CONNECT, READ)
     try:
         users = store.users(found.name)
