@@ -9,6 +9,8 @@ from functools import partial
 from threading import Thread
 
 from arrays.errors import NotFound, PureError, Refused, Unreachable
+from arrays.names import pod_of
+from arrays.tuples import NamedTuple
 from flex import log
 from flex.wait import Deadline
 
@@ -28,6 +30,18 @@ if TYPE_CHECKING:
 PATIENCE = 40.0         # seconds for all arrays together; each client has shorter limits of its own
 
 
+class Sought(NamedTuple):
+    """What is looked for."""
+
+    kind: str               # "volume", "file system"
+    name: str               # on the array
+    hint: str               # the array that the PV names, or ""
+    pv: str                 # "" when the caller does not know it
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
 def flash_array(node: "Node", fleet: "Fleet", volume: str, hint: str = "", pv: str = "") -> "tuple[FlashArray, Volume]":
     """The FlashArray that has `volume`, and what it knows of it.
 
@@ -35,19 +49,19 @@ def flash_array(node: "Node", fleet: "Fleet", volume: str, hint: str = "", pv: s
     the hinted one and another has a namesake, which may be a copy; Refused when two arrays have different volumes of this
     name and the hint does not decide.
     """
-    return _find(_flash_arrays(fleet, volume), f"volume {volume}", hint, pv, node, fleet)
+    return _find(Sought("volume", volume, hint, pv), _flash_arrays(fleet, volume), node, fleet)
 
 
 def flash_blade(node: "Node", fleet: "Fleet", volume: str, hint: str = "",
                 pv: str = "") -> "tuple[FlashBlade, FileSystem]":
     """The FlashBlade that has the file system `volume`, and what it knows of it; errors as for flash_array."""
-    return _find(_flash_blades(fleet, volume), f"file system {volume}", hint, pv, node, fleet)
+    return _find(Sought("file system", volume, hint, pv), _flash_blades(fleet, volume), node, fleet)
 
 
 def anywhere(node: "Node", fleet: "Fleet", volume: str, hint: str = "", pv: str = "") -> "Place":
     """The array of either kind that has `volume`: for PVs that do not say which kind; errors as for flash_array."""
     looks = {**_flash_blades(fleet, volume), **_flash_arrays(fleet, volume)}
-    return _find(looks, f"volume {volume}", hint, pv, node, fleet)
+    return _find(Sought("volume", volume, hint, pv), looks, node, fleet)
 
 
 def _flash_arrays(fleet: "Fleet", volume: str) -> "dict[str, Look]":
@@ -68,18 +82,19 @@ def _flash_blades(fleet: "Fleet", volume: str) -> "dict[str, Look]":
     return {entry.name: partial(look, FlashBlade(entry)) for entry in fleet.flash_blades}
 
 
-def _find(looks: "dict[str, Look]", what: str, hint: str, pv: str, node: "Node", fleet: "Fleet") -> "Place":
+def _find(sought: Sought, looks: "dict[str, Look]", node: "Node", fleet: "Fleet") -> "Place":
     asked = sorted(looks)
-    hinted = looks.pop(hint, None)
-    places, failures = _ask({hint: hinted}) if hinted else ([], {})
+    hinted = looks.pop(sought.hint, None)
+    places, failures = _ask({sought.hint: hinted}) if hinted else ([], {})
     if not places:
         places, more = _ask(looks)
         failures.update(more)
-    if places and hint in failures and "::" not in what:        # in a pod it is the same on each of the pod's arrays
-        raise Unreachable(hint, f"the PV says that {what} is there ({failures[hint]}); {places[0][0].name} has one of that "
-                          "name too, a copy perhaps, which is not taken for it")
+    if places and sought.hint in failures and not pod_of(sought.name):      # a pod's volume is the same on all its arrays
+        raise Unreachable(sought.hint, f"the PV says that {sought} is there ({failures[sought.hint]}); "
+                          f"{places[0][0].name} has one of that name too, a copy perhaps, which is not taken for it")
     told = [f"asked {', '.join(asked)}" if asked else f"{node.settings.fleet_file} names no array of that kind"]
-    return _only(places, failures, asked, f"{what} of PV {pv}" if pv else what, "; ".join([*told, *fleet.complaints]))
+    what = f"{sought} of PV {sought.pv}" if sought.pv else str(sought)
+    return _only(places, failures, asked, what, "; ".join([*told, *fleet.complaints]))
 
 
 def _ask(looks: "Mapping[str, Look]") -> "tuple[list[Place], dict[str, PureError]]":
