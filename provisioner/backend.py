@@ -19,6 +19,7 @@ from provisioner.stores import Measure, Store
 log = logging.getLogger(__name__)
 
 _LONGEST_WORK = 120.0       # seconds; some calls of 30 s each
+_ODD = (LookupError, TypeError, ValueError, AttributeError)     # an answer without a field it always had, or of another type
 
 
 class Pace(NamedTuple):
@@ -241,7 +242,7 @@ class Backend:
         except PureError as error:
             self._complain(str(error))
             return False
-        except Exception:           # the edge of this array's thread: without it nobody would ever ask the array again
+        except _ODD:
             log.exception("unforeseen failure with what array=%s answered", self.name)
             self._complain(f"array {self.name} gave an answer that nobody foresaw, the log has it in full")
             return False
