@@ -1,5 +1,7 @@
 """`pure explore`. Found by `pure` through the entry point "pure.commands", so that the provisioner knows nothing of it."""
 
+from functools import partial
+
 import click
 
 from arrays.errors import ConfigError
@@ -8,7 +10,8 @@ LOCAL = "127.0.0.1"
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=9820, show_default=True, help="Where it listens.")
+@click.option("--port", type=click.IntRange(0, 65535), default=9820, show_default=True,
+              help="Where it listens; 0 for any that is free.")
 @click.option("-n", "--namespace", default="", help="Only this namespace: for accounts that may not list all.")
 @click.option("--shared", is_flag=True, help="Serve others, each with a token of their own; in a pod only.")
 def explore(port: int, namespace: str, shared: bool) -> None:
@@ -24,5 +27,8 @@ def explore(port: int, namespace: str, shared: bool) -> None:
 
     from provisioner import settings
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
-    click.echo(f"http://{LOCAL}:{port}/" if not shared else f"port {port}, for callers with a token", err=True)
-    run(settings.read(), Way("0.0.0.0" if shared else LOCAL, port, shared, namespace))
+    run(settings.read(), Way("0.0.0.0" if shared else LOCAL, port, shared, namespace), partial(_tell, shared))
+
+
+def _tell(shared: bool, port: int) -> None:
+    click.echo(f"port {port}, for callers with a token" if shared else f"http://{LOCAL}:{port}/", err=True)

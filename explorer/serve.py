@@ -1,9 +1,11 @@
 """From settings to a served page: who reads the API, who may look, where it listens."""
 
 import logging
+import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 import waitress
@@ -68,19 +70,31 @@ def _account(settings: Settings) -> Access:
 
 
 def listening(way: Way) -> socket.socket:
-    """An open socket. For others by IPv6 and IPv4 where the machine has both: a cluster may know its pods by either."""
-    if way.shared and socket.has_dualstack_ipv6():
-        return socket.create_server(("", way.port), family=socket.AF_INET6, dualstack_ipv6=True)
-    return socket.create_server((way.host, way.port))
+    """An open socket, or ConfigError when it cannot be had.
+
+    For others by IPv6 and IPv4 where the machine has both: a cluster may know its pods by either.
+    """
+    try:
+        if way.shared and socket.has_dualstack_ipv6():
+            return socket.create_server(("", way.port), family=socket.AF_INET6, dualstack_ipv6=True)
+        return socket.create_server((way.host, way.port))
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise ConfigError(f"it cannot listen on port {way.port}: {why}: choose another with --port, 0 for any") from None
 
 
-def run(settings: Settings, way: Way) -> None:
-    """Serve until the process is ended, by SIGTERM at once (a container's first process is deaf without this)."""
+def run(settings: Settings, way: Way, ready: Callable[[int], None]) -> None:
+    """Serve until the process is ended, by SIGTERM at once (a container's first process is deaf without this).
+
+    `ready` is called with the port once it is ours; pages are served when the first lists are there.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     explorer = Explorer(settings, way)
+    door = listening(way)
+    ready(door.getsockname()[1])
     explorer.start()
     try:
         # A socket without a server's name: nothing of what runs here is told to who may not even look.
-        waitress.serve(explorer.application, sockets=[listening(way)], threads=_THREADS, ident=None, _quiet=True)
+        waitress.serve(explorer.application, sockets=[door], threads=_THREADS, ident=None, _quiet=True)
     finally:
         explorer.stop()

@@ -102,18 +102,31 @@ def test_a_shared_one_answers_by_either_family() -> None:
 
 def test_the_command_serves_and_ends_with_sigterm(cluster: Cluster) -> None:
     """A container's first process has no default for that signal, so there is a handler."""
-    port = 10_000 + os.getpid() % 20_000        # the kernel gives others higher ones, also one that was free a moment ago
-    argv = [sys.executable, "-c", "from provisioner.admin import main; main()", "explore", "--port", str(port)]
-    with subprocess.Popen(argv, stderr=subprocess.DEVNULL, env={
-            **os.environ, "KUBECONFIG": cluster.api.kubeconfig(), "PURE_DISCOVERY_CONF": str(cluster.pure_json)}) as process:
-        until(lambda: _answers(port), "an answer", 30)
+    with started(cluster, "0") as process:
+        address = process.stderr.readline().strip()         # type: ignore[union-attr]
+        until(lambda: _answers(address), "an answer", 30)
         process.terminate()
         assert process.wait(10) == 0
 
 
-def _answers(port: int) -> bool:
+def test_a_port_that_is_taken_is_told_in_a_sentence(cluster: Cluster) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with started(cluster, str(port)) as process:
+            told = process.stderr.read()                    # type: ignore[union-attr]
+        assert process.returncode == 2
+        assert f"port {port}: Address already in use: choose another with --port" in told and "Traceback" not in told
+
+
+def started(cluster: Cluster, port: str) -> "subprocess.Popen[str]":
+    argv = [sys.executable, "-c", "from provisioner.admin import main; main()", "explore", "--port", port]
+    return subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env={
+        **os.environ, "KUBECONFIG": cluster.api.kubeconfig(), "PURE_DISCOVERY_CONF": str(cluster.pure_json)})
+
+
+def _answers(address: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
+        with urllib.request.urlopen(f"{address}readyz", timeout=10) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
