@@ -149,7 +149,7 @@ def _clear(paths: "Paths", directory: str, deadline: Deadline) -> None:
 
 
 def _take_off(paths: "Paths", layer: "Mount", directory: str, deadline: Deadline) -> None:
-    """One umount. What is busy or slow with a living server is repeated; a dead one is forced off, at last lazily."""
+    """One umount. What is busy or slow with a living server is repeated; a dead one is left behind, or forced off."""
     try:
         mounts.umount(directory, deadline.within(UMOUNT))
         return
@@ -158,13 +158,21 @@ def _take_off(paths: "Paths", layer: "Mount", directory: str, deadline: Deadline
             return
         if not layer.is_nfs or _answers(directory):
             raise _in_words(failure, directory, paths) from None
-    _force_off(layer, directory, deadline)
+    _without_server(layer, _is_shared(paths, layer), directory, deadline)
 
 
-def _force_off(layer: "Mount", directory: str, deadline: Deadline) -> None:
-    """The server is away: nothing can be saved any more, and a pod must not be stuck for ever."""
-    log.info(f"{layer.source} gives no answer: {directory} is unmounted by force")
-    for lazy in (False, False, True):       # force makes waiting calls fail and says busy; the second time it works
+def _is_shared(paths: "Paths", layer: "Mount") -> bool:
+    return any(mount.device == layer.device and mount.id != layer.id for mount in mounts.table(paths))
+
+
+def _without_server(layer: "Mount", shared: bool, directory: str, deadline: Deadline) -> None:
+    """The server is away, and a pod must not be stuck for ever.
+
+    Force makes waiting calls fail: also those of the other mounts of this export, which share its super block (mount(2),
+    MNT_FORCE), and whose pods would lose what they write at this moment although the server is back a minute later.
+    """
+    log.info(f"{layer.source} gives no answer: {directory} is unmounted {'lazily' if shared else 'by force'}")
+    for lazy in (True,) if shared else (False, False, True):        # after the first one force says busy, then it works
         try:
             mounts.umount(directory, max(deadline.within(UMOUNT / 3), 1.0), force=not lazy, lazy=lazy)
             return

@@ -126,6 +126,20 @@ def test_a_dead_server_does_not_keep_the_pod(flex: Driver, node: Any, blade: Any
     assert spawned(node)[-2:] == [f"umount -f {pod}/pvc-1"] * 2
 
 
+def test_the_files_of_another_pod_are_not_made_to_fail(flex: Driver, node: Any, blade: Any, pod: Path,
+                                                       wanted: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pods of one node share an export, so force would fail what the one that stays is writing."""
+    monkeypatch.setattr(file, "GLANCE", 0.2)
+    other = Path(str(pod).replace("uid-1", "uid-2"))
+    other.mkdir(parents=True)
+    flex("mount", pod / "pvc-1", wanted)
+    flex("mount", other / "pvc-1", wanted)
+    with dark(node, blade.nfs_endpoint):
+        assert flex("unmount", pod / "pvc-1") == SUCCESS
+    assert [mount.directory for mount in node.mounts] == [str(other / "pvc-1")]
+    assert spawned(node)[-1] == f"umount -l {pod}/pvc-1" and not any(" -f " in line for line in spawned(node))
+
+
 def test_a_dead_server_that_no_force_moves_is_unmounted_lazily(flex: Driver, node: Any, blade: Any, pod: Path,
                                                                wanted: dict[str, str],
                                                                monkeypatch: pytest.MonkeyPatch) -> None:

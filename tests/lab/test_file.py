@@ -75,6 +75,26 @@ def test_a_dark_server_does_not_hold_the_unmount(node1: Node, blade: FlashBlade,
         blade.dark(False)
 
 
+def test_a_dark_server_costs_the_other_pod_nothing(node1: Node, blade: FlashBlade):
+    """Two pods of one node have an export, and one leaves while the server is away: what the other is writing arrives."""
+    system = blade.new_file_system()
+    for pod in ("leaves", "stays"):
+        assert node1.mount(pod, system.pv, system.options(mountOptions=V4_1)).status == "Success"
+    directory = node1.directory("stays", system.pv)
+    node1.sh("rm -f /run/wrote")
+    blade.dark(True)
+    try:
+        node1.guest.start_command("sh", "-c", f"echo kept | dd of='{directory}/y' conv=fsync 2>/dev/null; echo $? > /run/wrote")
+        assert eventually(lambda: node1.unmount("leaves", system.pv), timeout=150).status == "Success"
+        node1.sh("test ! -e /run/wrote")
+    finally:
+        blade.dark(False)
+    assert node1.sh("until [ -s /run/wrote ]; do sleep 0.2; done; cat /run/wrote", timeout=150).strip() == "0"
+    assert node1.sh(f"cat '{directory}/y'").strip() == "kept"
+    assert node1.unmount("stays", system.pv).status == "Success"
+    assert node1.view()["mounts"] == []
+
+
 def test_a_dark_server_fails_the_mount_in_time(node1: Node, blade: FlashBlade):
     """Nobody answers at the data address: a Failure that names it, within kubelet's patience; works when it is back."""
     system = blade.new_file_system()
