@@ -48,9 +48,12 @@ class Cluster:
         self.sim.write_pure_json(self.pure_json)
 
     def settings(self, **changes: Any) -> Settings:
-        """Settings in which nothing takes long."""
+        """Settings of a pod, in which nothing takes long."""
+        account = self.directory / "account"
+        found = self.api.service_account(account, self.user, "pure")
         quick: dict[str, Any] = {
-            "pure_json": str(self.pure_json), "kubeconfig": self.api.kubeconfig(user=self.user), "pod": "pod-1",
+            "pure_json": str(self.pure_json), "account": account, "api_host": found["KUBERNETES_SERVICE_HOST"],
+            "api_port": found["KUBERNETES_SERVICE_PORT"], "pod": "pod-1",
             "retry_first": 0.05, "retry_longest": 0.4, "measure_every": 0.2, "array_timeout": 2.0, "drain": 5.0,
             "tick": 0.05, "namespace": "pure", "leader_election": False, "health_port": 0, "sweep_every": 0.0}
         return Settings(**{**quick, **changes})
