@@ -156,7 +156,7 @@ def _mount_device(job: Job, found: Map) -> None:
     used = blockdev.mounts_of(paths, found.number)
     limit = job.deadline.within(MOUNT)
     if used and _is_read_only(used[0]) != request.read_only:
-        _bind(job, used[0], limit)
+        _bind(job, used, limit)
     else:
         mounts.mount(_device_name(paths, found), request.mount_dir, request.fs_type, mount_options(request, job.volume),
                      limit)
@@ -164,12 +164,16 @@ def _mount_device(job: Job, found: Map) -> None:
         raise NeverHappened(f"{request.mount_dir} to be in the mount table", limit)
 
 
-def _bind(job: Job, used: mounts.Mount, limit: float) -> None:
-    """A device's mounts share one super block: beside a writing one, a read-only one is a bind."""
+def _bind(job: Job, used: "Sequence[mounts.Mount]", limit: float) -> None:
+    """A device's mounts share one super block: beside a writing one, a read-only one is a bind, of a mount that shows all
+    of the volume: what kubelet mounts for a subPath shows one directory of it."""
     if not job.request.read_only:
-        raise Busy(f"volume {job.volume.name}", f"it is mounted read-only at {used.mount_dir} on this node")
+        raise Busy(f"volume {job.volume.name}", f"it is mounted read-only at {used[0].mount_dir} on this node")
+    source = next((one.mount_dir for one in used if one.root == "/" or detach.is_a_pods(job.node, one.mount_dir)), "")
+    if not source:
+        raise Busy(f"volume {job.volume.name}", f"only a directory of it is mounted, at {used[0].mount_dir}, on this node")
     directory = job.request.mount_dir
-    mounts.bind(used.mount_dir, directory, ["ro"], limit)
+    mounts.bind(source, directory, ["ro"], limit)
     if not mounts.at(job.node.paths, directory)[-1].read_only:
         mounts.make_read_only(directory, limit)         # util-linux before 2.27 passes over `ro` of a bind
 

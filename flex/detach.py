@@ -231,7 +231,7 @@ def _finish(node: "Node", record: "Record") -> None:
 def let_go(node: "Node", record: "Record", deadline: Deadline, *, patience: float | None = None) -> None:
     """Give back all that a record stands for, if no other pod of this node has the volume. Call with its lock held."""
     others = mounted(node, record.wwid)
-    if any(_is_a_pods(node, directory) for directory in others):
+    if any(is_a_pods(node, directory) for directory in others):
         state.remove(node.paths, record.mount_dir)      # its unmount gives the volume back
         return
     if others:
@@ -248,6 +248,6 @@ def let_go(node: "Node", record: "Record", deadline: Deadline, *, patience: floa
     step("forgotten")
 
 
-def _is_a_pods(node: "Node", mount_dir: str) -> bool:
+def is_a_pods(node: "Node", mount_dir: str) -> bool:
     """Whether kubelet will ask to unmount a directory: it looks like a pod's, or this node has a record of it."""
     return bool(state.pod_directory(mount_dir)) or state.load(node.paths, mount_dir) is not None

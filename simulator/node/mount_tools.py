@@ -80,11 +80,13 @@ class MountTools:
         return 0
 
     def _bind(self, source: str, directory: str, read_only: bool) -> int:
-        under = self._mounts.holding(os.path.realpath(source))
+        source = os.path.realpath(source)
+        under = self._mounts.holding(source)
         assert under
+        root = os.path.normpath(f"{under.root}/{os.path.relpath(source, under.directory)}")
         options = ["ro", *(each for each in under.options if each not in ("ro", "rw"))] if read_only else under.options
         self._mounts.add(under.device, directory, under.fstype, under.source, options,
-                         fs=under.fs, export=under.export, server=under.server)
+                         fs=under.fs, export=under.export, server=under.server, root=root)
         return 0
 
     def _remount(self, directory: str, chosen: list[str]) -> int:

@@ -45,6 +45,7 @@ class Mount:
     export: str = ""                       # NFS: directory of the simulator
     server: str = ""
     forced: bool = False                   # umount -f was tried once
+    root: str = "/"                        # what of the file system is shown
 
     @property
     def read_only(self) -> bool:
@@ -73,9 +74,10 @@ class Mounts:
         self.show()
 
     def add(self, device: str, directory: str, fstype: str, source: str, options: list[str], *,
-            fs: FileSystem | None = None, export: str = "", server: str = "") -> Mount:
+            fs: FileSystem | None = None, export: str = "", server: str = "", root: str = "/") -> Mount:
         parent = self.holding(directory) or self.table[0]
-        made = Mount(self._next, parent.number, device, directory, fstype, source, options, fs, export, server)
+        made = Mount(self._next, parent.number, device, directory, fstype, source, options, fs, export, server,
+                     root=root)
         self._next += 1
         self.table.append(made)
         self.show()
@@ -185,8 +187,8 @@ def opened(file: str, flags: int = os.O_RDWR) -> Iterator[int]:
 def line(mount: Mount) -> str:
     """One line of mountinfo (proc(5))."""
     own = [option for option in mount.options if option in ("rw", "ro", "noatime", "relatime", "nosuid", "nodev")]
-    return (f"{mount.number} {mount.parent} {mount.device} / {escape(mount.directory)} {','.join(own)} shared:1 - "
-            f"{mount.fstype} {escape(mount.source)} {','.join(mount.options)}\n")
+    return (f"{mount.number} {mount.parent} {mount.device} {escape(mount.root)} {escape(mount.directory)} {','.join(own)} "
+            f"shared:1 - {mount.fstype} {escape(mount.source)} {','.join(mount.options)}\n")
 
 
 def escape(text: str) -> str:

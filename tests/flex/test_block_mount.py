@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from flex import state
+from flex.node import mounts
 from flex.paths import Paths
 from tests.flex.blocks import GiB, block, check_given_back, check_mounted, failure, host_of, ran, reboot, wwid
 from tests.flex.driver import SUCCESS
@@ -115,6 +116,26 @@ def test_a_writer_beside_a_reader_of_the_same_node_is_refused(flex: Any, node: A
     flex("mount", pod / "pvc-1", block(mode="ro"))
     assert "read-only" in failure(flex("mount", second, block()))
     check_mounted(node, array, pod / "pvc-1")
+
+
+def test_a_second_pod_gets_the_whole_volume_and_not_the_first_ones_subpath(flex: Any, node: Any, array: Any, pod: Path,
+                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    """kubelet mounts a subPath of its own, which may have outlived the mount it was made from."""
+    places = [Path(str(pod).replace("uid-1", f"uid-{number}")) / "pvc-1" for number in (1, 2, 3)]
+    subpath = pod.parents[1] / "volume-subpaths/data/web/0"
+    subpath.mkdir(parents=True)
+    flex("mount", places[0], block())
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", node.environment()["PATH"])
+        mounts.bind(f"{places[0]}/sub", str(subpath), [], 10)
+    flex("mount", places[1], block())
+    assert flex("unmount", places[0]) == SUCCESS
+    assert [mount.directory for mount in node.mounts] == [str(subpath), str(places[1])]
+    assert flex("mount", places[2], block(mode="ro")) == SUCCESS
+    assert ran(node, "mount")[-1] == ("mount", "-o", "bind,ro", str(places[1]), str(places[2]))
+    for place in places[1:]:
+        flex("unmount", place)
+    assert str(subpath) in failure(flex("mount", places[2], block(mode="ro")))
 
 
 # Failure
