@@ -128,4 +128,5 @@ def _cut(text: str) -> str:
 
 
 def _says(refusal: Refused, texts: tuple[str, ...]) -> bool:
-    return any(refusal.says(text) for text in texts)
+    """An answer about the token tells nothing of the object: "User does not exist." is no missing volume."""
+    return not isinstance(refusal, TokenRefused) and any(refusal.says(text) for text in texts)

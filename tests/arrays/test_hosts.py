@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from arrays.errors import Busy, ConfigError, NotFound, Refused
+from arrays.errors import Busy, ConfigError, NotFound, Refused, TokenRefused
 from arrays.flasharray import Connection, FlashArray, Host
 from arrays.units import GiB
 from simulator.flasharray import FlashArray as PretendArray
@@ -274,3 +274,16 @@ def test_host_names_that_would_reach_another_object_are_not_sent(pretend: Preten
 def test_names_an_older_release_gave_are_taken(connected: PretendArray, array: FlashArray) -> None:
     """Peer arrays' hosts are "array:host", and older releases allowed more letters than newer ones."""
     array.disconnect("other_array:node.1", V)
+
+
+@pytest.mark.parametrize("status, words", [(403, "User does not exist."), (401, "Session not found.")])
+def test_a_token_that_lost_its_rights_disconnects_nothing(pretend: PretendArray, array: FlashArray, status: int,
+                                                          words: str) -> None:
+    """What such an answer says is missing is a user or a session: host and volume are connected as before."""
+    pretend.add_host("h", iqns=[IQN])
+    pretend.add_volume(V, GiB)
+    array.connect("h", V)
+    pretend.faults.add(method="DELETE", status=status, body=f'[{{"msg": "{words}", "ctx": ""}}]')
+    with pytest.raises(TokenRefused, match=words):
+        array.disconnect("h", V)
+    assert pretend.connections(V) == {"h": 1}
