@@ -35,15 +35,20 @@ class FlashBladeSession:
         return number(self._logins.current().version) >= number(version)
 
     def items(self, path: str, params: Mapping[str, str] | None = None) -> "list[Any]":
-        """All items of a list, page by page."""
+        """All items of a list, page by page until none is said to follow; an empty one may stand before others."""
         found: "list[Any]" = []
-        page = dict(params or {})
+        page, known = dict(params or {}), set()
         while True:
             answer = self.call("GET", path, page)
-            found += answer.get("items") or ()
+            if not (isinstance(answer, dict) and isinstance(answer.get("items"), list)):
+                raise Unreachable(self._door.who, f"it answered without the list of {path} that it was asked for")
+            found += answer["items"]
             following = (answer.get("pagination_info") or {}).get("continuation_token")
-            if not following or not answer.get("items"):
+            if not following:
                 return found
+            if following in known:
+                raise Unreachable(self._door.who, f"its list of {path} has no end: it told of the same page again")
+            known.add(following)
             page["token"] = following
 
     def call(self, method: str, path: str, params: Mapping[str, str], body: "Mapping[str, Any] | None" = None) -> "Any":

@@ -1,6 +1,9 @@
 """One FlashBlade: its file systems, whatever version of REST it speaks."""
 
+import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -11,7 +14,7 @@ from arrays.units import GiB, TiB
 from simulator.fleet import Simulator
 from simulator.flashblade import FlashBlade as PretendBlade
 from tests.arrays.conftest import blade_entry
-from tests.arrays.odd_server import Odd, serving
+from tests.arrays.odd_server import Asked, Odd, serving
 
 NAME = "k8s-pvc-bf1c9108-e4cd-11e7-ad7c-ecf4bbe57354"
 RULES = "*(rw,no_root_squash)"
@@ -245,3 +248,40 @@ def test_names_that_would_reach_another_object_are_not_sent(pretend_blade: Prete
     with pytest.raises(ConfigError, match="would mean without limit"):
         blade.create_file_system(NAME, 0, rules=RULES)
     assert pretend_blade.requests == []
+
+
+@pytest.mark.parametrize("odd", [Odd(body=b""), Odd(body=b"{}"), Odd(body=b"[]"), Odd(body=b'{"items": null}')])
+def test_an_answer_without_a_list_is_no_empty_list(odd: Odd) -> None:
+    """Whoever is told that there is no such file system takes it for gone: its PV is deleted, and it stays for ever."""
+    with serving(_blade({"": odd})) as endpoint:
+        with pytest.raises(Unreachable, match="without the list"):
+            FlashBlade(FlashBladeEntry(endpoint, "T-x", "192.0.2.1")).find_file_system(NAME)
+
+
+def test_the_last_page_is_the_one_without_a_token() -> None:
+    """What a filter leaves out may be a whole page, with the file system that is looked for on the next."""
+    pages = {"": _page([], "a"), "a": _page([], "b"), "b": _page([{"name": NAME, "provisioned": GiB}], None)}
+    with serving(_blade(pages)) as endpoint:
+        found = FlashBlade(FlashBladeEntry(endpoint, "T-x", "192.0.2.1")).find_file_system(NAME)
+        assert found and found.size == GiB
+
+
+def test_pages_that_never_end_are_an_error() -> None:
+    with serving(_blade({"": _page([], "a"), "a": _page([], "b"), "b": _page([], "a")})) as endpoint:
+        with pytest.raises(Unreachable, match="the same page again"):
+            FlashBlade(FlashBladeEntry(endpoint, "T-x", "192.0.2.1")).find_file_system(NAME)
+
+
+def _page(items: list[dict[str, object]], following: str | None) -> Odd:
+    return Odd(body=json.dumps({"items": items, "pagination_info": {"continuation_token": following}}).encode())
+
+
+def _blade(pages: dict[str, Odd]) -> Callable[[Asked], Odd]:
+    """A FlashBlade that answers each list with the page of the token it is asked with."""
+    def answer(asked: Asked) -> Odd:
+        if asked.path == "/api/api_version":
+            return Odd(body=b'{"versions": ["1.12"]}')
+        if asked.path == "/api/login":
+            return Odd(headers=(("Content-Type", "application/json"), ("x-auth-token", "s")))
+        return pages["".join(parse_qs(urlsplit(asked.path).query).get("token", []))]
+    return answer
