@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _HOST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")
 _IPV6 = frozenset("0123456789abcdefABCDEF:.")
 _HEX = frozenset("0123456789abcdefABCDEF")
+_ABOUT_CERTIFICATES = ("verif", "tls", "ssl", "cert")
 
 
 def kind(value: object) -> str:
@@ -105,6 +106,13 @@ def verify(value: object, place: str) -> bool | str:
         if value.startswith("/"):
             return value
     raise ConfigError(f"{place}: write true, false or the full path of a CA file")
+
+
+def refuse_misspelt_verify(entry: "Mapping[str, Any]", place: str) -> None:
+    """Refuse an entry with something like VerifyTLS: left out, the token would go to whoever answers at that address."""
+    for key in entry:
+        if key != "VerifyTLS" and any(part in str(key).lower() for part in _ABOUT_CERTIFICATES):
+            raise ConfigError(f"{place}: write {key} as VerifyTLS: nothing else decides whether certificates are verified")
 
 
 def pods(value: object, place: str) -> tuple[str, ...]:

@@ -179,6 +179,7 @@ class _Reader:
 
     def _flash_array(self, entry: "Mapping[str, Any]", place: str) -> FlashArrayEntry:
         fields.check_present(entry, ("MgmtEndPoint", "APIToken"), place)
+        fields.refuse_misspelt_verify(entry, place)
         token = self._token(entry, place)
         if token.startswith("T-"):
             self._complaints.append(f"{place}: APIToken has the form of a FlashBlade's (T-...): check that it was not "
@@ -192,6 +193,7 @@ class _Reader:
     def _flash_blade(self, entry: "Mapping[str, Any]", place: str) -> FlashBladeEntry:
         nfs = fields.nfs_endpoint(entry, place)
         fields.check_present({**entry, "NfsEndPoint": nfs}, ("MgmtEndPoint", "APIToken", "NfsEndPoint"), place)
+        fields.refuse_misspelt_verify(entry, place)
         token = self._token(entry, place)
         if not token.startswith("T-"):
             self._complaints.append(f"{place}: APIToken has not the form of a FlashBlade's (T-...): check that it was "

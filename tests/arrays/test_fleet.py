@@ -150,6 +150,11 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
     (array(Labels={"a": {"b": "c"}}), "Labels: a: is an object, not a text"),
     (array(VerifyTLS="yes"), "VerifyTLS: write true, false or the full path of a CA file"),
     (array(VerifyTLS=1), "VerifyTLS: write true, false or the full path of a CA file"),
+    (array(VerifyTls=True), "FlashArrays[0]: write VerifyTls as VerifyTLS"),
+    (array(verify_tls="/etc/ca.pem"), "FlashArrays[0]: write verify_tls as VerifyTLS"),
+    (array(VerifyTLS="true", verifyTLS=True), "FlashArrays[0]: write verifyTLS as VerifyTLS"),
+    (array(VerfiyTLS=True), "FlashArrays[0]: write VerfiyTLS as VerifyTLS"),
+    (array(VerifySSL=True), "FlashArrays[0]: write VerifySSL as VerifyTLS"),
     (array(ReplicationPods={"a": 1}), "ReplicationPods: write a list"),
     (array(ReplicationPods=[1]), "ReplicationPods: write a list"),
     (array(ReplicationPods=["bad.name"]), "ReplicationPods: 'bad.name' cannot be"),
@@ -165,6 +170,7 @@ def test_a_bad_entry_is_named_by_its_place_and_left_out(entry: Any, words: str) 
 
 @pytest.mark.parametrize("entry, words", [
     (blade(NfsEndPoint=None), "FlashBlades[0]: add NfsEndPoint"),
+    (blade(VerifyTls=True), "FlashBlades[0]: write VerifyTls as VerifyTLS"),
     (blade(NFSEndPoint="1.2.3.8"), "FlashBlades[0]: NfsEndPoint and NFSEndPoint differ"),
     (blade(NfsEndPoint="1.2.3.7:2049"), "NfsEndPoint: is no address"),
     (blade(NfsEndPoint=FB_TOKEN), "NfsEndPoint: looks like an API token"),
