@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+_PAGE = 4096                           # what a file of sysfs holds at most
+
 
 class Counters(NamedTuple):
     """What was done to a volume since it was made; bytes, and microseconds spent."""
@@ -54,7 +56,7 @@ class LoopCounters:
 
     def read(self) -> Mapping[str, Counters]:
         """Backing file -> counters, as of now."""
-        seen = {loop: _reading(self._block / loop) for loop in self._names()}
+        seen = {loop: _reading(f"{self._block}/{loop}") for loop in self._names()}
         for loop, now in seen.items():
             before = now if self._last is None else self._last.get(loop, _Reading())
             path = now.path or before.path           # just detached: it was still the old file's
@@ -79,16 +81,24 @@ class _Reading(NamedTuple):
     counters: Counters = Counters()
 
 
-def _reading(loop: Path) -> _Reading:
-    path = _text(loop / "loop/backing_file")
-    stat = _text(loop / "stat")
-    return _Reading(path, _text(loop / "diskseq") or path, parse_stat(stat) if stat else Counters())
+def _reading(loop: str) -> _Reading:
+    path = _text(f"{loop}/loop/backing_file")
+    stat = _text(f"{loop}/stat")
+    return _Reading(path, _text(f"{loop}/diskseq") or path, parse_stat(stat) if stat else Counters())
 
 
-def _text(path: Path) -> str:
-    """A sysfs file's text; "" when it is not there, as happens at any moment."""
+def _text(path: str) -> str:
+    """A sysfs file's text; "" when it is not there, as happens at any moment.
+
+    By system calls: a machine may have some dozen loop devices, each of which has three of these files, all read four
+    times a second.
+    """
     try:
-        return path.read_text().rstrip("\n")
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(fd, _PAGE).decode().rstrip("\n")
+        finally:
+            os.close(fd)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO):
             return ""
