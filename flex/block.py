@@ -13,7 +13,7 @@ from arrays.errors import Busy, ConfigError, NeverHappened, PureError
 from flex import attach, block_unmount, contents, detach, initiators, log, preempt, state
 from flex.contents import Job
 from flex.locks import volume_lock
-from flex.node import blockdev, mounts, multipath
+from flex.node import blockdev, filesystem, mounts, multipath
 from flex.node.command import step
 from flex.node.multipath import Map
 from flex.together import together
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 CALL = 85.0                     # seconds for a mount; what it did is undone after that, and all ends within two minutes
 MOUNT = 60.0                    # seconds for mount(8), which replays journals
-NO_REPLAY = {"xfs": ("norecovery",), "ext3": ("noload",), "ext4": ("noload",)}      # xfs(5), ext4(5)
 
 
 def mount(request: "MountRequest", node: "Node") -> None:
@@ -205,7 +204,7 @@ def mount_options(request: "MountRequest", volume: "Volume") -> list[str]:
 
 def _without_replay(request: "MountRequest") -> "MountRequest":
     """Even a read-only mount replays the log, that is, writes: not where another host has the volume, and may write it."""
-    return request.but(mount_options=(*request.mount_options, *NO_REPLAY.get(request.fs_type, ())))
+    return request.but(mount_options=(*request.mount_options, *filesystem.no_replay(request.fs_type)))
 
 
 def _is_read_only(mounted: mounts.Mount) -> bool:

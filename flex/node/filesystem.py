@@ -51,6 +51,17 @@ class Found(NamedTuple):
         return f"a partition table ({self.table})" if self.table else self.type or "no signature"
 
 
+def no_replay(fs_type: str, kernel: str = "") -> tuple[str, ...]:
+    """The options with which a read-only mount replays no log: xfs(5), ext4(5), btrfs(5).
+
+    btrfs has a new word for it since Linux 5.9, and no longer the old one; before 4.6 it has none, and the mount is refused.
+    """
+    if fs_type == "btrfs":
+        version = [int(part) if part.isdigit() else 0 for part in (kernel or os.uname().release).split(".")[:2]]
+        return ("rescue=nologreplay",) if version >= [5, 9] else ("nologreplay",)
+    return {"xfs": ("norecovery",), "ext3": ("noload",), "ext4": ("noload",)}.get(fs_type, ())
+
+
 # Looking --------------------------------------------------------------------------------------------------------------
 
 def probe(device: str, timeout: float = LOOK) -> Found:

@@ -26,7 +26,8 @@ SPECIFIC = {
                       r"resgid|journal_ioprio|max_batch_time|min_batch_time|dax)(=.*)?|usrquota|grpquota|prjquota|"
                       r"journal_checksum|journal_async_commit|minixdf|bsddf|debug"),
     "btrfs": re.compile(r"(no)?(discard|ssd|autodefrag|datacow|datasum|barrier|acl|treelog|space_cache)(=.*)?|degraded"
-                        r"|(compress|compress-force|commit|subvol|subvolid|thread_pool|max_inline|space_cache)(=.*)?"),
+                        r"|(compress|compress-force|commit|subvol|subvolid|thread_pool|max_inline|space_cache)(=.*)?"
+                        r"|rescue=nologreplay|nologreplay"),
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flex.node import filesystem
 from tests.flex.blocks import GiB, block, bytes_of, check_given_back, failure, host_of, put_bytes, ran, wwid
 from tests.flex.driver import SUCCESS
 
@@ -118,7 +119,8 @@ def test_many_nodes_read_a_read_only_many_volume(flex: Any, flex2: Any, node: An
     assert len(array.connections("k8s-pvc-1")) == 2
 
 
-@pytest.mark.parametrize("fs_type, without", [("xfs", "norecovery"), ("ext4", "noload"), ("ext3", "noload")])
+@pytest.mark.parametrize("fs_type, without", [("xfs", "norecovery"), ("ext4", "noload"), ("ext3", "noload"),
+                                              ("btrfs", *filesystem.no_replay("btrfs"))])
 def test_a_reader_replays_no_log_that_another_host_may_be_writing(flex: Any, node: Any, array: Any, pod: Path,
                                                                   fs_type: str, without: str) -> None:
     """Even a read-only mount replays the log, that is, writes: under a writer elsewhere, say of an imported volume, that

@@ -1,6 +1,8 @@
 """The same calls with real file systems: the machine's own mkfs, blkid, mount and fsck on loop devices (root only)."""
 
+import hashlib
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,6 +57,33 @@ def test_a_life_with_a_real_file_system(flex: Any, node: Any, array: Any, pod: P
     assert covered(place) > before + 3 * GiB // 2 and (place / "hello").read_text() == "world"
     assert flex("unmount", place) == SUCCESS
     assert node.maps == [] and node.paths == []
+
+
+def test_a_reader_beside_another_host_writes_not_one_byte(flex: Any, node: Any, array: Any, pod: Path) -> None:
+    """That host has written into the log since, which any kernel would replay at a mount, a read-only one too."""
+    array.add_volume("k8s-pvc-1", GiB // 4)
+    place, own = pod / "pvc-1", {"fs_type": "btrfs"}
+    flex("mount", place, block(**own))
+    subprocess.run(["sync", "-f", place], check=True)
+    with open(place / "hello", "w") as file:
+        file.write("world")
+        file.flush()
+        os.fsync(file.fileno())
+    volume = array.volume("k8s-pvc-1").file
+    subprocess.run(["cp", "--sparse=always", volume, f"{volume}.crashed"], check=True)
+    flex("unmount", place)
+    os.replace(f"{volume}.crashed", volume)
+    array.add_host("builder", iqns=["iqn.2000-01.example:builder"])
+    array.connect("builder", "k8s-pvc-1")
+    before = digest(volume)
+    assert flex("mount", place, block(access="ReadOnlyMany", **own)) == SUCCESS
+    assert flex("unmount", place) == SUCCESS
+    assert digest(volume) == before
+
+
+def digest(file: str) -> str:
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha1").hexdigest()
 
 
 def may_grow_ext4() -> bool:

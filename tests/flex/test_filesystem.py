@@ -48,6 +48,12 @@ def needs(tool: str) -> None:
 
 # Making and recognising, with the real tools
 
+@pytest.mark.parametrize("kernel, word", [("6.18.44-fc", "rescue=nologreplay"), ("5.9.0", "rescue=nologreplay"),
+                                          ("5.8.18-100.fc31", "nologreplay"), ("4.6-rc1", "nologreplay")])
+def test_btrfs_is_told_in_its_kernels_words_to_replay_no_log(kernel: str, word: str) -> None:
+    assert filesystem.no_replay("btrfs", kernel) == (word,)
+
+
 @pytest.mark.parametrize("fs_type", ["xfs", "ext4", "ext3", "btrfs"])
 def test_what_is_made_is_found_again_with_the_size_of_its_device(paths: Paths, fs_type: str) -> None:
     needs(f"mkfs.{fs_type}")
