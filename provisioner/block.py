@@ -108,4 +108,4 @@ class BlockStore:
 
 
 def _found(volume: Volume) -> Found:
-    return Found(volume.name, volume.size, volume.destroyed, volume.source, volume.created)
+    return Found(volume.name, volume.size, volume.destroyed, volume.source, volume.created, volume.serial)

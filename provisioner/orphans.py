@@ -38,24 +38,30 @@ def orphans(holdings: Mapping[str, Iterable[Found]], held: Mapping[str, str], cl
     """Those of each array's volumes that no PV stands for.
 
     `held`: base name of each PV's volume -> the array the PV names, "" if it names none. `claims`: UID -> "ns/name" of
-    all claims that live. A second volume of the same name on another array (a twin) is one too.
+    all claims that live. A second volume of the same name on another array (a twin) is one too; one that two arrays show,
+    as those of a stretched pod do, or one array by two addresses, is no second: it has the same serial.
     """
-    everywhere = {array: {names.base_name(found.name): found for found in volumes} for array, volumes in holdings.items()}
+    everywhere: dict[tuple[str, str], list[Found]] = {}
+    for array, volumes in holdings.items():
+        for found in volumes:
+            everywhere.setdefault((array, names.base_name(found.name)), []).append(found)
     return [Orphan(array, found.name, found.size, found.created, why, why.startswith(_WAITING))
-            for array, volumes in sorted(everywhere.items()) for name, found in sorted(volumes.items())
-            if (uid := claim_uid(name, prefix)) and (why := _why(name, uid, array, everywhere, held, claims))]
+            for (array, name), same_named in sorted(everywhere.items()) if (uid := claim_uid(name, prefix))
+            for found in same_named if (why := _why(found, uid, array, everywhere, held, claims))]
 
 
 _WAITING = "no PV yet"
 GONE = "no PV, and its claim is gone"
 
 
-def _why(name: str, uid: str, array: str, everywhere: Mapping[str, Mapping[str, Found]], held: Mapping[str, str],
-         claims: Mapping[str, str]) -> str:
+def _why(found: Found, uid: str, array: str, everywhere: Mapping[tuple[str, str], Iterable[Found]],
+         held: Mapping[str, str], claims: Mapping[str, str]) -> str:
+    name = names.base_name(found.name)
     if name not in held:
         return f"{_WAITING}: claim {claims[uid]} waits" if uid in claims else GONE
     home = held[name]
-    if home not in ("", array) and name in everywhere.get(home, {}):
+    serials = {one.serial for one in everywhere.get((home, name), ())}
+    if home not in ("", array) and serials and (found.serial or "none") not in serials:
         return f"twin: its PV uses the one on {home}"
     return ""
 

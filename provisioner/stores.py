@@ -25,6 +25,7 @@ class Found(NamedTuple):
     destroyed: bool
     source: str = ""                        # the volume it is a copy of, "" when it was made blank
     created: str = ""                       # as the array writes it, "" if it does not tell
+    serial: str = ""                        # tells it from all others of its name anywhere, "" if it has none
 
 
 class Wishes(NamedTuple):

@@ -118,6 +118,26 @@ def test_orphans_are_ours_and_without_pv(run: Run, cluster: Cluster, fa1: FlashA
     assert status == 0 and f"k8s-pvc-{UID}" in cluster.live()
 
 
+def test_one_volume_behind_two_addresses_is_no_twin(run: Run, cluster: Cluster, fa1: FlashArray, fa2: FlashArray) -> None:
+    """The arrays of a stretched pod, or one array written twice: who destroys the second destroys the PV's own."""
+    fa1.state.pods.create("pod1")
+    fa1.state.pods.stretch("pod1", fa2.state)
+    fleet = cluster.sim.pure_json()
+    for entry in fleet["FlashArrays"]:
+        entry["ReplicationPods"] = ["pod1"]
+    again = {**fleet["FlashArrays"][0], "MgmtEndPoint": fa1.endpoint.replace("127.0.0.1", "localhost")}
+    cluster.pure_json.write_text(json.dumps({**fleet, "FlashArrays": [*fleet["FlashArrays"], again]}))
+    with cluster.provisioner():
+        cluster.claim("data")
+        cluster.bound()
+    assert run("pure", "volumes")[1].count(cluster.volume().rpartition("::")[2]) == 3
+    assert run("pure", "orphans") == (0, "no orphans\n", "")
+    home = cluster.api.get(PVS, cluster.pv_name())["spec"]["flexVolume"]["options"]["array"]
+    other = fa2 if home != fa2.endpoint else fa1
+    other.add_volume(cluster.volume().rpartition("::")[2], 2**30)
+    assert f"twin: its PV uses the one on {home}" in run("pure", "orphans")[1]
+
+
 def test_no_orphans(run: Run) -> None:
     assert run("pure", "orphans") == (0, "no orphans\n", "")
 
