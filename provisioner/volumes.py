@@ -5,12 +5,16 @@ has its UID in it. It is taken over if nobody ever used it; one that was destroy
 grown. Nothing is destroyed that is connected, or that has not our prefix and the PV's name.
 """
 
+import logging
+
 from arrays import names
-from arrays.errors import ConfigError, NotFound, PureError, Refused, VolumeDiffers
+from arrays.errors import ConfigError, PureError, Refused, VolumeDiffers
 from provisioner.claims import Claim
 from provisioner.manifest import Made
 from provisioner.objects import PvRecord
 from provisioner.stores import Found, Store, Wishes
+
+log = logging.getLogger(__name__)
 
 
 class InUse(PureError):
@@ -76,7 +80,7 @@ def made(store: Store, found: Found, labels: dict[str, str]) -> Made:
 def unmake(store: Store, found: Found, eradicate: bool = False) -> None:
     """Destroy a volume, recoverable for a day on the array unless `eradicate`. InUse while a host has it.
 
-    Gone or destroyed already is as good.
+    Gone or destroyed already is as good. So is one that the array lets nobody eradicate (SafeMode): it ends by itself.
     """
     if not found.destroyed:
         _refuse_in_use(store, found)
@@ -88,8 +92,13 @@ def unmake(store: Store, found: Found, eradicate: bool = False) -> None:
     if eradicate:
         try:
             store.eradicate(found.name)
-        except NotFound:
-            pass
+        except Refused as refusal:
+            left = store.find(found.name)
+            if left is not None and not left.destroyed:     # somebody has just recovered it
+                raise
+            if left is not None:
+                log.warning("volume=%s array=%s is destroyed and stays recoverable: %s", found.name, store.entry.name,
+                            refusal)
 
 
 def _refuse_in_use(store: Store, found: Found) -> None:

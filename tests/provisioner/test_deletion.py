@@ -82,6 +82,18 @@ def test_eradicated_if_configured(cluster: Cluster, fa1: FlashArray) -> None:
     assert not fa1.volumes
 
 
+def test_an_array_that_lets_nobody_eradicate_keeps_no_pv(cluster: Cluster, fa1: FlashArray,
+                                                         caplog: pytest.LogCaptureFixture) -> None:
+    """SafeMode: the volume is destroyed, which is what deleted means; its PV would stay Released for ever."""
+    fa1.switches.safe_mode = True
+    with cluster.provisioner(eradicate=True):
+        cluster.claim()
+        pv = cluster.bound()["metadata"]["name"]
+        cluster.delete_claim()
+        cluster.gone(pv)
+    assert fa1.volume(f"k8s-{pv}").destroyed and "Eradication is disabled." in caplog.text
+
+
 def test_a_file_system_goes_too(cluster: Cluster, fb1: FlashBlade) -> None:
     with cluster.provisioner():
         cluster.claim("data", "pure-file", mode="ReadWriteMany")

@@ -114,6 +114,19 @@ def test_destroyed_and_recoverable_unless_told_otherwise() -> None:
     assert not array.volumes
 
 
+def test_a_volume_that_somebody_recovers_while_it_is_eradicated_stays() -> None:
+    """And the PV with it: it is not said to be deleted."""
+    class Recovering(Array):
+        def eradicate(self, name: str) -> None:
+            self.recover(name)
+            raise Refused("FlashArray 1.2.3.4", f"eradicate volume {name}", "Volume is not destroyed.")
+
+    array = Recovering(Found(NAME, GiB, False))
+    with pytest.raises(Refused, match="not destroyed"):
+        unmake(array, array.volumes[NAME], eradicate=True)
+    assert not array.volumes[NAME].destroyed
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["before", "between look and destroy"])
 def test_nothing_connected_is_destroyed(late: bool) -> None:
     array = Array(Found(NAME, GiB, False), hosts=[] if late else ["node1"])
