@@ -22,13 +22,15 @@ from flex import request, resolve, state
 from flex.machine import Node
 from flex.node import mounts
 from flex.request import FILE, MountRequest
-from flex.trouble import NotTheVolume
+from flex.trouble import HeldElsewhere, NotTheVolume
 from flex.wait import Deadline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from arrays.flasharray import FlashArray
-    from arrays.records import Volume
+    from arrays.records import Connection, Volume
     from flex.settings import Settings
 
 CALL = 85.0             # seconds for attach, most of them for another host to let go
@@ -58,11 +60,18 @@ def _attach(wanted: MountRequest, node: Node, array: "FlashArray", volume: "Volu
     from flex.locks import volume_lock
     deadline = Deadline(CALL)
     with volume_lock(node.paths, names.wwid(volume.serial), deadline.left()):
-        host, connections = initiators.ensure_host(array, node).name, array.connections(volume.name)
+        host = initiators.ensure_host(array, node).name
+        connections: "Sequence[Connection]" = array.connections(volume.name)
         block.check_not_taken(node, volume, host, connections)
         if wanted.single_host:
-            preempt.free(node, array, volume.name, host, wanted.mount_dir, deadline, connections)
+            connections = preempt.free(node, array, volume.name, host, wanted.mount_dir, deadline, connections)
         attach.show(node, array, host, volume, deadline)
+        if wanted.single_host and not connections:      # two nodes asked at once: the later one goes, as in mountdevice
+            try:
+                block.check_alone(array, volume.name, host)
+            except HeldElsewhere:
+                array.disconnect(host, volume.name)
+                raise
 
 
 def wait_for_attach(settings: "Settings", device: str, options: str) -> str:

@@ -128,12 +128,15 @@ def _check_access(job: Job, host: str, connections: "Sequence[Connection]") -> N
 def _check_access_again(job: Job, host: str) -> None:
     """Two nodes that ask at once both see a volume that nobody has. Each looks again once it is connected itself, so at
     least the later one sees the other, and goes before it has touched the device."""
-    request = job.request
-    if request.read_only and not request.single_host:
-        return
-    others = [one.host for one in preempt.of_others(job.array.connections(job.volume.name), host) if not one.shared]
+    if job.request.single_host or not job.request.read_only:
+        check_alone(job.array, job.volume.name, host)
+
+
+def check_alone(array: "FlashArray", volume: str, host: str) -> None:
+    """HeldElsewhere when another host has a volume too, right after it was connected to ours."""
+    others = [one.host for one in preempt.of_others(array.connections(volume), host) if not one.shared]
     if others:
-        raise HeldElsewhere(f"volume {job.volume.name} was connected to {', '.join(others)} too, just when it was connected "
+        raise HeldElsewhere(f"volume {volume} was connected to {', '.join(others)} too, just when it was connected "
                             "to this node, which lets go of it: nothing was mounted")
 
 

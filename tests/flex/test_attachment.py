@@ -123,6 +123,24 @@ def test_attach_waits_for_the_other_host(attach: Driver, elsewhere: Driver, node
     assert elsewhere("attach", block(), "node2")["status"] == "Success"
 
 
+@pytest.mark.parametrize("first", ["attach", "mountdevice"])
+def test_of_two_nodes_that_attach_at_once_the_later_goes(attach: Driver, elsewhere: Driver, node: Any, array: Any,
+                                                         staging: Path, monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    """Both saw a volume that nobody had. The first may be writing by the time when the second connects."""
+    calls = [("attach", block(), "node1"), ("mountdevice", staging, "", block())][:1 if first == "attach" else 2]
+
+    def meanwhile(step: str) -> None:
+        if step == "logged in":
+            patch.undo()
+            assert [attach(*call)["status"] for call in calls] == ["Success"] * len(calls)
+    with monkeypatch.context() as patch:
+        patch.setattr("flex.node.command.at_step", meanwhile)
+        assert "just when" in failure(elsewhere("attach", block(), "node2"))
+    assert array.connections("k8s-pvc-1").keys() == {host_of(array, node)}
+    assert attach("mountdevice", staging, "", block()) == SUCCESS
+    check_mounted(node, array, staging)
+
+
 def test_attach_gives_no_lun_at_which_a_lost_volumes_device_is_in_use(attach: Driver, node: Any, array: Any,
                                                                       staging: Path) -> None:
     """Another node has taken pvc-1 away, and what is still cached of it here would be written to whatever comes there."""
