@@ -55,7 +55,13 @@ class Hosts(Calls):
                 name = _marked(name, (*iqns, *wwns))
                 namesake = _named(known, name)
             try:
-                return self._add(namesake, iqns, wwns) if namesake else self._create(name, iqns, wwns)
+                if not namesake:
+                    return self._create(name, iqns, wwns)
+                made = self._add(namesake, iqns, wwns)
+                if _has_only(made, (*iqns, *wwns)):
+                    return made
+                self._take_back(made, iqns, wwns)       # another node saw it blank too, and would share all volumes
+                name = _marked(name, (*iqns, *wwns))
             except Refused as refused:
                 if not (is_there(refused) or is_in_use(refused) or isinstance(refused, NotFound)):
                     raise
@@ -86,6 +92,10 @@ class Hosts(Calls):
         row = self._ask("add initiators to", f"host {host.name}",
                         lambda rest: rest.set_host(host.name, **_lists("add", iqns, wwns)))
         return records.host({"hgroup": host.group, **row})
+
+    def _take_back(self, host: Host, iqns: Collection[str], wwns: Collection[str]) -> None:
+        self._ask("take initiators from", f"host {host.name}",
+                  lambda rest: rest.set_host(host.name, **_lists("rem", iqns, wwns)))
 
     # Connections
 
@@ -153,6 +163,10 @@ class Hosts(Calls):
 
 def _has_all(host: Host, initiators: Iterable[str]) -> bool:
     return set(map(_plain, initiators)) <= set(map(_plain, host.initiators))
+
+
+def _has_only(host: Host, initiators: Iterable[str]) -> bool:
+    return set(map(_plain, host.initiators)) <= set(map(_plain, initiators))
 
 
 def _with_initiators(hosts: Iterable[Host], initiators: Iterable[str]) -> Host | None:

@@ -69,6 +69,25 @@ def test_an_empty_host_of_our_name_is_given_our_initiators(pretend: PretendArray
     assert creations(pretend) == 0
 
 
+def test_two_nodes_of_one_name_do_not_share_an_empty_host(pretend: PretendArray, array: FlashArray,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both clusters saw it empty. In one host each node has the other's volumes, and no volume is ever held by another."""
+    pretend.add_host("node1")
+    blank = FlashArray._is_blank
+
+    def seen_by_two(self: FlashArray, host: Host) -> bool:
+        found = blank(self, host)
+        if found:
+            self._add(host, [OTHER], ())
+        return found
+
+    monkeypatch.setattr(FlashArray, "_is_blank", seen_by_two)
+    ours = array.ensure_host("node1", iqns=[IQN])
+    assert ours.iqns == (IQN,) and ours.name != "node1"
+    assert pretend.host("node1").iqns == (OTHER,)
+    assert array.ensure_host("node1", iqns=[IQN]) == ours
+
+
 def test_another_cluster_s_node_of_the_same_name_is_left_alone(pretend: PretendArray, array: FlashArray) -> None:
     """Its volumes would be shown to this node: a host is taken for ours by its initiators only."""
     pretend.add_host("node1", iqns=[OTHER])
