@@ -128,6 +128,8 @@ class FlashBlade(BladeSnapshots):
             return _file_system(answer["items"][0])
         except Refused as refused:
             found = self._left_behind(name, size, refused)
+        if found.source:
+            raise VolumeDiffers(self.who, thing, "an empty file system", f"a copy of {found.source}")
         return found if found.nfs_enabled and found.rules == rules else self._patch("export", name, {"nfs": nfs})
 
     def copy_snapshot(self, snapshot: str, name: str, size: int, *, rules: str, snapshot_directory: bool = False,

@@ -151,6 +151,16 @@ def test_a_namesake_of_another_size_is_not_touched(pretend_blade: PretendBlade, 
         blade.create_file_system(NAME, 2 * GiB, rules=RULES)
 
 
+def test_a_copy_is_not_taken_for_an_empty_file_system(pretend_blade: PretendBlade, blade: FlashBlade) -> None:
+    """An attempt before was to copy; the claim does not ask for that data any more."""
+    blade.create_file_system("origin", GiB, rules=RULES)
+    blade.snapshot("origin", "s")
+    blade.copy_snapshot("origin.s", NAME, GiB, rules=RULES)
+    with pytest.raises(VolumeDiffers, match="with a copy of origin, and an empty file system was asked for"):
+        blade.create_file_system(NAME, GiB, rules="*(ro)")
+    assert pretend_blade.file_system(NAME).rules == RULES
+
+
 def test_an_adopted_file_system_is_exported_as_asked_for(pretend_blade: PretendBlade, blade: FlashBlade) -> None:
     pretend_blade.add_file_system(NAME, GiB, rules="10.0.0.0/8(ro)", v3=False, v4_1=False)
     found = blade.create_file_system(NAME, GiB, rules=RULES)
