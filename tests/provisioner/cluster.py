@@ -187,7 +187,7 @@ def cluster(directory: Path, binds: bool = True, **api: Any) -> Iterator[Cluster
         sim.add_flash_array("fa1", labels={"env": "dev", "rack": "22"})
         sim.add_flash_array("fa2", labels={"env": "prod"}, used=50 * 2**40)
         sim.add_flash_blade("fb1", labels={"env": "dev"})
-        with Binder(server, resync=0.2) if binds else contextlib.nullcontext():
+        with Binder(server, resync=2.0) if binds else contextlib.nullcontext():
             server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "pure"}})
             found = Cluster(directory, server, sim)
             found.write_fleet()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from simulator.flasharray import FlashArray
+from simulator.kubernetes.resources import BY_PLURAL
 from tests.provisioner.cluster import CLAIMS, PVS, Cluster
 from tests.provisioner.waiting import until
 
@@ -50,7 +51,7 @@ def threads(pid: int) -> int:
 
 
 def bound(cluster: Cluster) -> int:
-    return sum(found["status"].get("phase") == "Bound" for found in cluster.api.objects(CLAIMS))
+    return sum(stored.object["status"].get("phase") == "Bound" for stored in cluster.api.store.list(BY_PLURAL[CLAIMS]))
 
 
 def renewed(cluster: Cluster) -> Callable[[], float]:
