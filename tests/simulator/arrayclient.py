@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import requests
-from purestorage import FlashArray, PureHTTPError
+from purestorage import FlashArray, PureHTTPError, purestorage
 
 from simulator import flasharray, flashblade
 
@@ -59,6 +59,26 @@ class Rest:
         status, answer = self.call(method, path, body, **more)
         assert status == 400, f"{method} {path}: {status} {answer}"
         return str(answer["errors"][0]["message"] if self.blade else answer[0]["msg"])
+
+
+class _Kept:
+    """`requests` as `purestorage` uses it, except that a connection serves more than one call.
+
+    It opens one for each, and reads the CA file for it; that took most of the time of these tests.
+    """
+
+    exceptions = requests.exceptions
+
+    def __init__(self) -> None:
+        self._http = requests.Session()
+        self._http.trust_env = False
+
+    def request(self, method: str, url: str, **more: Any) -> requests.Response:
+        self._http.cookies.clear()              # each call brings its own
+        return self._http.request(method, url, **more)
+
+
+purestorage.requests = _Kept()
 
 
 def connect(array: "flasharray.FlashArray", ca: str, **more: Any) -> FlashArray:
