@@ -2,6 +2,7 @@
 
 A volume is destroyed when its PV is Released, has policy Delete and was made under our name; all that is looked at once
 more on the live object directly before. Order: volume, PV, finalizer; another order would leave the volume in a crash.
+A destroyed volume is eradicated after all that, if at all.
 """
 
 import logging
@@ -11,10 +12,11 @@ from contextlib import suppress
 from enum import Enum
 from typing import NamedTuple
 
+from arrays.errors import PureError
 from provisioner import volumes
 from provisioner.apierrors import Forbidden, NotThere
 from provisioner.attempts import Attempts
-from provisioner.backend import Backend
+from provisioner.backend import Backend, Slots
 from provisioner.finalizers import Finalizers
 from provisioner.kube import PVS, Kube, named
 from provisioner.objects import PvRecord, Raw, pv_record
@@ -119,11 +121,24 @@ class Reclaim:
         volume, backend, found = place
         if backend is not None and found is not None:
             with backend.changing(backend.volume_slots, "destroy", self._may_act):
-                volumes.unmake(backend.store, found, self._settings.eradicate)
+                volumes.unmake(backend.store, found)
+        self._delete_pv(pv)
+        if backend is not None and found is not None and self._settings.eradicate:
+            self._eradicate(backend, found)
+        return Deleted(pv.name, backend.name if backend else "", volume, pv.class_name, time.monotonic() - began)
+
+    def _eradicate(self, backend: Backend, found: Found) -> None:
+        """Last of all: a repeat that finds the volume nowhere would take another of its name, a copy perhaps, for it."""
+        try:
+            with backend.changing(Slots(1), "eradicate", self._may_act):        # nobody would come again for want of a slot
+                volumes.end(backend.store, found)
+        except PureError as error:
+            log.warning("volume=%s array=%s is not eradicated: %s", found.name, backend.name, error)
+
+    def _delete_pv(self, pv: PvRecord) -> None:
         try:
             left = self._kube.delete(named(PVS, pv.name), pv.uid)
             if left.get("kind") == "PersistentVolume":          # something holds it; a Status object: it is gone
                 self._finalizers.remove(left)
         except NotThere:
             pass
-        return Deleted(pv.name, backend.name if backend else "", volume, pv.class_name, time.monotonic() - began)

@@ -80,7 +80,7 @@ def made(store: Store, found: Found, labels: dict[str, str]) -> Made:
 def unmake(store: Store, found: Found, eradicate: bool = False) -> None:
     """Destroy a volume, recoverable for a day on the array unless `eradicate`. InUse while a host has it.
 
-    Gone or destroyed already is as good. So is one that the array lets nobody eradicate (SafeMode): it ends by itself.
+    Gone or destroyed already is as good.
     """
     if not found.destroyed:
         _refuse_in_use(store, found)
@@ -90,15 +90,22 @@ def unmake(store: Store, found: Found, eradicate: bool = False) -> None:
             _refuse_in_use(store, found)        # connected in the meantime
             raise
     if eradicate:
-        try:
-            store.eradicate(found.name)
-        except Refused as refusal:
-            left = store.find(found.name)
-            if left is not None and not left.destroyed:     # somebody has just recovered it
-                raise
-            if left is not None:
-                log.warning("volume=%s array=%s is destroyed and stays recoverable: %s", found.name, store.entry.name,
-                            refusal)
+        end(store, found)
+
+
+def end(store: Store, found: Found) -> None:
+    """Eradicate a destroyed volume; Refused when somebody has just recovered it.
+
+    One that the array lets nobody eradicate (SafeMode) stays recoverable, and ends by itself.
+    """
+    try:
+        store.eradicate(found.name)
+    except Refused as refusal:
+        left = store.find(found.name)
+        if left is not None and not left.destroyed:
+            raise
+        if left is not None:
+            log.warning("volume=%s array=%s is destroyed and stays recoverable: %s", found.name, store.entry.name, refusal)
 
 
 def _refuse_in_use(store: Store, found: Found) -> None:

@@ -82,6 +82,17 @@ def test_eradicated_if_configured(cluster: Cluster, fa1: FlashArray) -> None:
     assert not fa1.volumes
 
 
+def test_a_deletion_that_is_repeated_eradicates_no_namesake(cluster: Cluster, fa1: FlashArray, fa2: FlashArray) -> None:
+    """The API refuses the PV's deletion for a moment: its volume, eradicated by then, would be looked for on all arrays,
+    and an administrator's copy of it would be eradicated as well.
+    """
+    fa2.add_volume(f"k8s-{(pv := deleted(cluster))}", 10 * 2**30)
+    cluster.api.faults.add(verb="delete", resource=PVS, status=500, times=2)
+    with cluster.provisioner(eradicate=True):
+        cluster.gone(pv)
+    assert not fa1.volumes and not fa2.volume(f"k8s-{pv}").destroyed
+
+
 def test_an_array_that_lets_nobody_eradicate_keeps_no_pv(cluster: Cluster, fa1: FlashArray,
                                                          caplog: pytest.LogCaptureFixture) -> None:
     """SafeMode: the volume is destroyed, which is what deleted means; its PV would stay Released for ever."""
