@@ -56,7 +56,7 @@ def is_mounted(request: "MountRequest", node: "Node") -> bool:
     Without a path it may have been taken from this node, which only the array knows; another call about it may be an
     unmount.
     """
-    record = state.load(node.paths, request.mount_dir)
+    record = state.known(node.paths, request.mount_dir)
     if record is None or record.stage != state.MOUNTED or record.volume != request.volume or not record.wwid:
         return False
     try:
@@ -82,7 +82,7 @@ def _keep_mounted(request: "MountRequest", node: "Node", array: "FlashArray", vo
     """The call that mounted it was cut before it could say so in the record, or the record was lost, or no path is up."""
     wwid = names.wwid(volume.serial)
     check_not_taken(node, volume, initiators.ensure_host(array, node).name, array.connections(volume.name))
-    known = state.load(node.paths, request.mount_dir) or _record(request, request.volume, array.name, wwid, "")
+    known = state.known(node.paths, request.mount_dir) or _record(request, request.volume, array.name, wwid, "")
     if known.wwid == wwid and known.stage != state.MOUNTED:
         state.save(node.paths, known.but(stage=state.MOUNTED))
 

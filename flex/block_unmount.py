@@ -56,7 +56,7 @@ def _unmount_all(mount_dir: str, node: "Node", deadline: Deadline, done: set[str
 
 def _unmount_volume(mount_dir: str, wwid: str, node: "Node", deadline: Deadline) -> None:
     with volume_lock(node.paths, wwid, deadline.within(LOCK)):
-        known = state.load(node.paths, mount_dir)
+        known = state.known(node.paths, mount_dir)
         record = known if known and known.wwid == wwid else _recorded(node, mount_dir, wwid)
         _be_able_to_write_back(node, record)
         unmount_layers(node, mount_dir, wwid, deadline)

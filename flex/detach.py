@@ -16,7 +16,7 @@ from flex.locks import volume_lock
 from flex.node import blockdev, multipath
 from flex.node.command import step
 from flex.together import Ahead
-from flex.trouble import NodeLacks
+from flex.trouble import NodeLacks, RecordLost
 from flex.wait import Deadline
 
 TYPE_CHECKING = False
@@ -250,4 +250,7 @@ def let_go(node: "Node", record: "Record", deadline: Deadline, *, patience: floa
 
 def is_a_pods(node: "Node", mount_dir: str) -> bool:
     """Whether kubelet will ask to unmount a directory: it looks like a pod's, or this node has a record of it."""
-    return bool(state.pod_directory(mount_dir)) or state.load(node.paths, mount_dir) is not None
+    try:
+        return bool(state.pod_directory(mount_dir)) or state.load(node.paths, mount_dir) is not None
+    except RecordLost:
+        return True

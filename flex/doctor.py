@@ -263,6 +263,7 @@ def left_overs(node: "Node") -> Iterator[Finding]:
         if record.stage != state.MOUNTED:
             yield Finding(NOTE, record.mount_dir, f"volume {record.volume or record.wwid}: {record.stage}",
                           "later calls of kubelet finish it")
+    yield from (Finding(PROBLEM, "record", str(error)) for error in state.lost(node.paths))
 
 
 def _runs(node: "Node", name: str) -> bool:

@@ -12,7 +12,7 @@ def complete(wanted: MountRequest, node: "Node") -> MountRequest:
     """`wanted` with its kind of volume known. Asks arrays only when neither the PV nor this node's record tells."""
     if wanted.backend:
         return wanted
-    record = state.load(node.paths, wanted.mount_dir)
+    record = state.known(node.paths, wanted.mount_dir)
     if record is not None and record.backend and record.pv == wanted.pv:
         return wanted.but(backend=record.backend, volume=record.volume, array=record.array, nfs=record.source,
                           imported=wanted.imported and record.volume == wanted.volume)

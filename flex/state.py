@@ -9,11 +9,14 @@ import errno
 import os
 from binascii import crc32
 
+from arrays.errors import PureError
 from flex import jsontext
 from flex.values import Values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flex.paths import Paths
 
 # How far a mount got, or what is left of it.
@@ -51,9 +54,20 @@ class Record(Values):
 # Records ---------------------------------------------------------------------------------------------------------------
 
 def load(paths: "Paths", mount_dir: str) -> Record | None:
-    """What `mount` wrote down for this directory; None when there is nothing, or nothing that can be read."""
+    """What `mount` wrote down for this directory; None when there is nothing. RecordLost when it cannot be read.
+
+    After a reboot nothing else tells that a volume is still connected to this node.
+    """
     record = _read_record(_record_file(paths, mount_dir))
     return record if record is not None and record.mount_dir == mount_dir else None
+
+
+def known(paths: "Paths", mount_dir: str) -> Record | None:
+    """What can be read of a directory's record: for whoever sees what is mounted, or writes the record anew."""
+    try:
+        return load(paths, mount_dir)
+    except PureError:
+        return None
 
 
 def save(paths: "Paths", record: Record) -> None:
@@ -69,9 +83,12 @@ def remove(paths: "Paths", mount_dir: str) -> None:
 
 def records(paths: "Paths") -> list[Record]:
     """Every record of this node that can be read, in no special order."""
-    folder = _record_dir(paths)
-    found = (_read_record(f"{folder}/{name}") for name in _names(folder) if name.endswith(".json"))
-    return [record for record in found if record is not None]
+    return [record for record in _all(paths) if isinstance(record, Record)]
+
+
+def lost(paths: "Paths") -> "list[PureError]":
+    """Why each of the other records cannot be read."""
+    return [error for error in _all(paths) if isinstance(error, PureError)]
 
 
 def is_left_over(record: Record) -> bool:
@@ -94,8 +111,8 @@ def begin_mkfs(paths: "Paths", wwid: str) -> None:
 
 
 def mkfs_began(paths: "Paths", wwid: str) -> bool:
-    """Whether this node began to make a file system there and did not get to `end_mkfs`."""
-    return os.path.exists(_mark_file(paths, "mkfs", wwid))
+    """Whether this node began to make a file system there and did not get to `end_mkfs`; OSError when that is not known."""
+    return _is_there(_mark_file(paths, "mkfs", wwid))
 
 
 def end_mkfs(paths: "Paths", wwid: str) -> None:
@@ -157,13 +174,31 @@ def _names(folder: str) -> list[str]:
         return []
 
 
+def _all(paths: "Paths") -> "Iterator[Record | PureError]":
+    folder = _record_dir(paths)
+    for name in _names(folder):
+        if name.endswith(".json"):
+            try:
+                found = _read_record(f"{folder}/{name}")
+            except PureError as error:
+                yield error
+            else:
+                if found is not None:
+                    yield found
+
+
 def _read_record(file: str) -> Record | None:
     try:
         fields = jsontext.parse_object(_read(file))
-        known = {name: value for name, value in fields.items() if name in Record.__slots__}
-        return Record(**known)      # type: ignore[arg-type]  # what we wrote, or it is not a record
-    except (OSError, ValueError, TypeError):
+        if not isinstance(fields.get("mount_dir"), str):
+            raise ValueError("it names no directory")
+        own = {name: value for name, value in fields.items() if name in Record.__slots__}
+        return Record(**own)        # type: ignore[arg-type]  # what we wrote, or it is not a record
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError, TypeError) as error:
+        from flex.trouble import RecordLost
+        raise RecordLost(file, getattr(error, "strerror", None) or str(error)) from error
 
 
 def _read(file: str) -> str:
@@ -199,13 +234,22 @@ def _make(folder: str) -> None:
 
 
 def _unlink(file: str) -> None:
-    if not os.path.lexists(file):       # on a disk that went read-only, unlink refuses even what is not there
+    if not _is_there(file):             # on a disk that went read-only, unlink refuses even what is not there
         return
     try:
         os.unlink(file)
     except FileNotFoundError:
         return
     _sync(os.path.dirname(file))
+
+
+def _is_there(file: str) -> bool:
+    """Unlike os.path.exists: a disk that cannot be read does not say no."""
+    try:
+        os.lstat(file)
+        return True
+    except FileNotFoundError:
+        return False
 
 
 def _sync(folder: str) -> None:

@@ -4,7 +4,8 @@
     ├─ NodeLacks        a program, a daemon or a setting this node needs; says what to install or write
     ├─ NotTheVolume     a device, LUN or file system is not what it has to be: nothing was mounted
     ├─ WillNotFormat    the device is not provably blank, or formatting is not ours to decide
-    └─ HeldElsewhere    another host holds a ReadWriteOnce volume
+    ├─ HeldElsewhere    another host holds a ReadWriteOnce volume
+    └─ RecordLost       what an earlier call wrote down about a directory cannot be read
 """
 
 from arrays.errors import PureError
@@ -41,3 +42,18 @@ class HeldElsewhere(_Told):
     """Another host is connected to a ReadWriteOnce volume; `message` names volume, host and seconds."""
 
     retry = True                # that host may let go
+
+
+class RecordLost(PureError):
+    """A file of the driver's is there and cannot be read: what it stood for may still be connected to this node."""
+
+    retry = True                # the disk may be mended
+
+    def __init__(self, file: str, why: str) -> None:
+        super().__init__(file, why)
+        self.file = file
+        self.why = why
+
+    def __str__(self) -> str:
+        return (f"the driver's record {self.file} cannot be read ({self.why}), and only it tells what is to be given back: "
+                "disconnect the volume of the PV in its name from this node on its array, then remove the file")

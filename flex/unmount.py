@@ -29,7 +29,7 @@ class LeftFiles(PureError):
 
 def unmount(mount_dir: str, node: "Node") -> None:
     """Release whatever `mount` made of this directory; nothing there is success. PureError: kubelet repeats the call."""
-    record = state.load(node.paths, mount_dir)
+    record = state.known(node.paths, mount_dir)
     mounted = mounts.at(node.paths, mount_dir)
     if _is_file(record, mounted):
         from flex import file
@@ -40,6 +40,7 @@ def unmount(mount_dir: str, node: "Node") -> None:
     else:
         for _ in mounted:       # a bind, a tmpfs: put there by somebody else, but the directory is the driver's to clear
             mounts.umount(mount_dir, PATIENCE)
+        state.load(node.paths, mount_dir)       # a record that cannot be read is not the same as none
     _check_empty(mount_dir)
 
 

@@ -168,7 +168,7 @@ def _finish_left_overs(node: "Node") -> None:
 def _details(node: "Node", mount_dir: str) -> str:
     """What the record of a directory says, for the log."""
     from flex import state
-    record = state.load(node.paths, mount_dir)
+    record = state.known(node.paths, mount_dir)
     if record is None:
         return ""
     told = {name: value for name, value in record.fields().items()

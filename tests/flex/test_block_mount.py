@@ -187,3 +187,42 @@ def test_after_a_reboot_the_unmount_of_a_pod_that_is_gone_gives_the_volume_back(
     reboot(node)
     assert flex("unmount", pod / "pvc-1") == SUCCESS
     check_given_back(node, array)
+
+
+def test_after_a_reboot_a_record_that_cannot_be_read_is_no_success(flex: Any, node: Any, array: Any, pod: Path) -> None:
+    """Nothing else tells that the array still shows the volume to this node."""
+    flex("mount", pod / "pvc-1", block())
+    reboot(node)
+    file = spoil_record(node)
+    message = failure(flex("unmount", pod / "pvc-1"))
+    assert str(file) in message and "disconnect" in message
+    assert list(array.connections("k8s-pvc-1")) == [host_of(array, node)]
+    file.unlink()
+    assert flex("unmount", pod / "pvc-1") == SUCCESS
+
+
+@pytest.mark.parametrize("mounted", [True, False], ids=["mounted", "rebooted"])
+def test_a_mount_writes_a_record_that_cannot_be_read_anew(flex: Any, node: Any, array: Any, pod: Path,
+                                                          mounted: bool) -> None:
+    flex("mount", pod / "pvc-1", block())
+    if not mounted:
+        reboot(node)
+    spoil_record(node)
+    assert flex("mount", pod / "pvc-1", block()) == SUCCESS
+    assert flex("unmount", pod / "pvc-1") == SUCCESS
+    check_given_back(node, array)
+
+
+def test_an_unmount_needs_no_record_while_the_volume_is_mounted(flex: Any, node: Any, array: Any, pod: Path) -> None:
+    flex("mount", pod / "pvc-1", block())
+    spoil_record(node)
+    assert flex("unmount", pod / "pvc-1") == SUCCESS
+    check_given_back(node, array)
+
+
+def spoil_record(node: Any) -> Path:
+    """Make the one record of a node a file that the kernel cannot open; a disk says EIO, this is ELOOP."""
+    file, = Path(f"{node.root}/var/lib/pure-flex/mounts").glob("*.json")
+    file.unlink()
+    file.symlink_to(file.name)
+    return file

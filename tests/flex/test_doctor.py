@@ -162,6 +162,9 @@ def test_what_calls_have_left_is_listed(machine: Node, node: Any) -> None:
     state.save(machine.paths, state.Record("/pods/x", backend="block", volume="k8s-pvc-9", stage=state.DISCONNECT_LEFT))
     left, = of(doctor.findings(machine), "/pods/x")
     assert left.level == NOTE and "k8s-pvc-9" in left.text
+    next(Path(machine.paths.state_dir).rglob("*.json")).write_text("")
+    lost, = of(doctor.findings(machine), "record")
+    assert lost.level == PROBLEM and "cannot be read" in lost.text
 
 
 def test_a_port_is_reachable_when_somebody_listens(tmp_path: Path) -> None:

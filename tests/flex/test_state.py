@@ -13,6 +13,7 @@ from flex.machine import Node
 from flex.paths import Paths
 from flex.settings import Settings
 from flex.state import Record
+from flex.trouble import RecordLost
 
 DIRECTORY = "/var/lib/kubelet/pods/uid-1/volumes/pure~flex/pvc-1"
 RECORD = Record(DIRECTORY, backend="block", pv="pvc-1", volume="pod1::k8s-pvc-1", array="1.2.3.4",
@@ -77,15 +78,51 @@ def test_the_same_pv_of_two_pods_has_two_records(paths: Paths) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"stage": "mounted"}', '{"mount_dir": 1}', "\0" * 40, "\udcff"])
-def test_a_broken_file_counts_as_none(paths: Paths, content: str) -> None:
-    """A disk may lose a file's content; the truth is in sysfs and mountinfo anyway."""
+def test_a_broken_file_is_not_the_same_as_none(paths: Paths, content: str) -> None:
+    """A disk may lose a file's content, and after a reboot nothing else tells what is still connected."""
     state.save(paths, RECORD)
     file = next(Path(paths.state_dir).rglob("*.json"))
     file.write_bytes(content.encode("utf-8", "surrogateescape"))
-    assert state.load(paths, DIRECTORY) is None
-    state.records(paths)
+    check_lost(paths, file)
+
+
+def test_a_file_that_cannot_be_read_is_not_the_same_as_none(paths: Paths) -> None:
+    """The kernel says ELOOP here, where a dying disk says EIO."""
+    state.save(paths, RECORD)
+    file = next(Path(paths.state_dir).rglob("*.json"))
+    unreadable(file)
+    check_lost(paths, file)
+
+
+def unreadable(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.name)
+
+
+def check_lost(paths: Paths, file: Path) -> None:
+    """Each reader learns of it, none is kept from the other records, and it can be written anew."""
+    other = RECORD.but(mount_dir=DIRECTORY.replace("uid-1", "uid-2"))
+    state.save(paths, other)
+    with pytest.raises(RecordLost, match=file.name):
+        state.load(paths, DIRECTORY)
+    assert state.known(paths, DIRECTORY) is None
+    assert state.records(paths) == [other] and len(state.lost(paths)) == 1
     state.save(paths, RECORD)
     assert state.load(paths, DIRECTORY) == RECORD
+
+
+def test_a_mark_that_cannot_be_looked_at_is_not_the_same_as_none(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it an operator would be told that another node began the file system, and to wipe the volume; and one that
+    cannot be removed lets a later call format."""
+    state.begin_mkfs(paths, RECORD.wwid)
+    monkeypatch.setattr(os, "lstat", bad_disk)
+    for call in (state.mkfs_began, state.end_mkfs):
+        with pytest.raises(OSError, match="Input/output error"):
+            call(paths, RECORD.wwid)
+
+
+def bad_disk(file: str) -> None:
+    raise OSError(5, "Input/output error")
 
 
 def test_keys_of_a_later_version_are_passed_over(paths: Paths) -> None:
