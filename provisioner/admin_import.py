@@ -24,7 +24,8 @@ def import_volume(volume: str, claim: str, namespace: str, storage_class: str, b
                   fstype: str, from_snapshot: bool, create: bool) -> int:
     """Make a PV and a claim for VOLUME, which keeps its name, its data and its file system.
 
-    They are printed for `kubectl apply`, unless --create. Deleting them later leaves the volume.
+    They are printed for `kubectl apply`, unless --create. Deleting them later leaves the volume. One that a host has is
+    refused, unless with --mode ReadOnlyMany.
     """
     import yaml
 
@@ -37,6 +38,8 @@ def import_volume(volume: str, claim: str, namespace: str, storage_class: str, b
     else:
         existing = _existing(fleet, backend, volume, array)
     _refuse_held(kube, prefix, existing.volume)
+    if not from_snapshot and mode == "ReadWriteOnce" and not _is_imported(kube, existing.volume):
+        _refuse_connected(fleet, existing)
     made = imports.manifests(imports.Wanted(claim, namespace, storage_class, mode, fstype), existing, prefix)
     if create:
         _create(kube, made, namespace)
@@ -113,9 +116,24 @@ def _refuse_held(kube: Any, prefix: str, volume: str) -> None:
     from arrays.names import base_name
     from provisioner.imports import pv_name
     from provisioner.inventory import Inventory
-    held = Inventory.read(kube, prefix).pvs.get(base_name(volume))
+    pvs = {name.lower(): pv for name, pv in Inventory.read(kube, prefix).pvs.items()}
+    held = pvs.get(base_name(volume).lower())
     if held is not None and held.name != pv_name(volume):
         raise ConfigError(f"PV {held.name} (claim {held.claim}) stands for volume {volume} already")
+
+
+def _refuse_connected(fleet: Any, existing: Any) -> None:
+    """Whoever has it now is nothing that Kubernetes knows of, and a pod's mount would take it from there."""
+    from provisioner import survey
+    from provisioner.backends import new_store
+    entry = next(one for one in (*fleet.flash_arrays, *fleet.flash_blades) if one.name == existing.array)
+    store = new_store(entry, survey.CONNECT, survey.READ)
+    try:
+        hosts = store.users(existing.volume)
+    finally:
+        store.close()
+    if hosts:
+        raise ConfigError(f"volume {existing.volume} is connected to {', '.join(hosts)}: disconnect it there first")
 
 
 def _create(kube: Any, made: list[Any], namespace: str) -> None:

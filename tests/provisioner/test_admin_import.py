@@ -48,6 +48,31 @@ def test_a_volume_is_imported_as_it_is(run: Run, cluster: Cluster, fa1: FlashArr
     assert status == 2 and "is there already and is another" in err
 
 
+def test_a_volume_that_a_host_has_is_not_imported(run: Run, cluster: Cluster, fa1: FlashArray) -> None:
+    """A pod would take it from that host, silent for a minute: it may be a machine's disk. Readers share."""
+    fa1.add_volume("vm-disk", GiB)
+    fa1.add_host("hypervisor", iqns=["iqn.2000-01.example:hypervisor"])
+    fa1.connect("hypervisor", "vm-disk")
+    for more in ((), ("--create",)):
+        status, out, err = run("import", "vm-disk", "--claim", "data", *more)
+        assert status != 0 and not out and "vm-disk is connected to hypervisor: disconnect it there first" in err
+    assert run("import", "vm-disk", "--claim", "data", "--mode", "ReadOnlyMany")[0] == 0
+    fa1.disconnect("hypervisor", "vm-disk")
+    assert run("import", "vm-disk", "--claim", "data", "--create")[0] == 0
+    fa1.connect("hypervisor", "vm-disk")            # a node, by now
+    assert run("import", "vm-disk", "--claim", "data", "--create")[0] == 0
+
+
+def test_one_volume_is_not_imported_under_two_spellings(run: Run, cluster: Cluster, fa1: FlashArray) -> None:
+    """To an array Old_Data and old_data are one volume."""
+    fa1.add_volume("Old_Data", GiB)
+    cluster.api.create({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "by-hand"}, "spec": {
+        "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+        "flexVolume": {"driver": "pure/flex", "options": {"volume": "old_data"}}}})
+    status, _, err = run("import", "OLD_DATA", "--claim", "data", "--create")
+    assert status == 2 and "PV by-hand" in err and "stands for volume Old_Data already" in err
+
+
 def test_what_is_on_its_way_out_is_not_taken_as_made(run: Run, cluster: Cluster, fa1: FlashArray) -> None:
     """The PV of an earlier import that somebody deleted, and that something still holds."""
     fa1.add_volume("Old_Data", 20 * GiB)
