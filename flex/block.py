@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arrays.flasharray import FlashArray
-    from arrays.records import Connection, Port, Volume
+    from arrays.records import Connection, Host, Port, Volume
     from flex.machine import Node
     from flex.paths import Paths
     from flex.request import MountRequest
@@ -90,9 +90,11 @@ def _keep_mounted(request: "MountRequest", node: "Node", array: "FlashArray", vo
 def _mount(job: Job) -> None:
     """All steps of a mount, under the volume's lock; what they took is given back when one of them fails."""
     array, volume = job.array, job.volume
-    host, connections, ports = together(lambda: initiators.ensure_host(array, job.node).name,
-                                        lambda: array.connections(volume.name), array.ports)
+    known, connections, ports = together(lambda: initiators.ensure_host(array, job.node),
+                                         lambda: array.connections(volume.name), array.ports)
+    host = known.name
     check_not_taken(job.node, volume, host, connections)
+    _check_host_object(job, known, connections)
     _check_access(job, host, connections)
     if job.request.read_only and not job.request.single_host and preempt.of_others(connections, host):
         job = job._replace(request=_without_replay(job.request))
@@ -112,6 +114,23 @@ def check_not_taken(node: "Node", volume: "Volume", host: str, connections: "Seq
     if there and all(one.host.lower() != host.lower() for one in connections):
         raise Busy(f"volume {volume.name}", "it was disconnected from this node while it was mounted at "
                    f"{', '.join(there)}: what is cached there is out of date, and has to be unmounted first")
+
+
+def _check_host_object(job: Job, host: "Host", connections: "Sequence[Connection]") -> None:
+    """What is connected to a host object that has other machines' initiators too may be mounted on one of those."""
+    mine = [one for one in connections if one.host.lower() == host.name.lower() and not one.shared]
+    if not mine or job.request.read_only and not job.request.single_host:
+        return
+    if (strangers := initiators.strangers(host, job.node)) and not _has_been_here(job):
+        raise HeldElsewhere(f"volume {job.volume.name} is connected already, and not by this node, to host {host.name}, "
+                            f"which has initiators that are not this node's ({', '.join(strangers)}): another machine may "
+                            "be writing it. Give each node a host of its own on the array, or disconnect the volume there")
+
+
+def _has_been_here(job: Job) -> bool:
+    """Whether this node connected the volume itself, in a call before."""
+    paths = job.node.paths
+    return bool(detach.mounted(job.node, job.wwid)) or any(one.wwid == job.wwid for one in state.records(paths))
 
 
 def _check_access(job: Job, host: str, connections: "Sequence[Connection]") -> None:

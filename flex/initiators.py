@@ -23,3 +23,10 @@ def ensure_host(array: "FlashArray", node: "Node") -> "Host":
     known = of_node(node)
     chosen = {"wwns": known} if node.settings.san_type == "FC" else {"iqns": known}
     return array.ensure_host(names.host_name(node.name), **chosen)
+
+
+def strangers(host: "Host", node: "Node") -> list[str]:
+    """Initiators of a host object, of the kind this node has, that are not this node's: other machines' perhaps."""
+    known = set(map(str.lower, of_node(node)))
+    fibre = node.settings.san_type == "FC"
+    return [one for one in (host.wwns if fibre else host.iqns) if (fc.wwpn(one) if fibre else one).lower() not in known]

@@ -241,6 +241,21 @@ def test_a_volume_shared_with_our_own_group_is_mounted_when_nobody_uses_it(flex2
     assert set(array.connections("k8s-pvc-2")) == {"stranger", "node2"} and node2.maps == []
 
 
+def test_a_host_object_of_several_machines_hides_nobody(flex: Any, flex2: Any, node: Any, node2: Any, array: Any,
+                                                        pod: Path) -> None:
+    """An administrator put both nodes' initiators into one: what is connected to it may be mounted on the other node."""
+    hosts, shared = array.state.hosts, array.state.hosts.get(host_of(array, node))
+    hosts.change_initiators(shared, "iqn", replace=[node.iqn, node2.iqn])
+    message = failure(flex2("mount", pod / "pvc-1", block(), PURE_PREEMPT_RWO_GRACE="0"))
+    assert "k8s-pvc-1" in message and shared.name in message and node.iqn in message
+    assert list(array.connections("k8s-pvc-1")) == [shared.name] and not node2.mounts
+    assert flex("mount", pod.parent / "other" / "pvc-1", block()) == SUCCESS
+    for directory in (pod, pod.parent / "other"):
+        assert flex("unmount", directory / "pvc-1") == SUCCESS
+    for directory in (pod, pod.parent / "other"):
+        assert flex2("mount", directory / "pvc-1", block()) == SUCCESS
+
+
 # Two that come at once
 
 def test_two_nodes_that_ask_at_once_do_not_both_get_it(flex: Any, flex2: Any, node: Any, node2: Any, array: Any, pod: Path,
