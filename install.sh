@@ -489,7 +489,7 @@ remove_from_nodes() {
                 >"$WORK/said" 2>&1 </dev/null; then
             say "  $node: driver removed"
         else
-            warn "the driver stays on node $node: $(tail -n 1 "$WORK/said"). Once no pod there uses a volume of ours:" \
+            warn "the driver stays on node $node: $(tail -n 1 "$WORK/said"). Once that is done:" \
                 "rm -r ${path:-PLUGIN_DIRECTORY}/pure~flex"
         fi
     done <"$WORK/pods"

@@ -129,7 +129,8 @@ class Daemon:
 
 
 def remove(settings: Settings) -> bool:
-    """Uninstall unless volumes of ours are mounted, or that cannot be seen; says which. True if nothing is left."""
+    """Uninstall unless volumes of ours are mounted or owed to an array, or that cannot be seen; says which. True if nothing
+    is left."""
     try:
         in_use = [path for table in settings.mount_tables for path in usage.mounted(table)]
     except usage.Unknown as reason:
@@ -140,11 +141,25 @@ def remove(settings: Settings) -> bool:
         log.warning("the driver stays: %d volumes are mounted, and nobody could unmount them without it: %s",
                     len(in_use), ", ".join(in_use[:5]))
         return False
+    if owed := _owed(settings):
+        log.warning("the driver stays: %d volumes are not mounted, but may still be connected to this node: %s. What "
+                    "kubelet does not repeat, `pure~flex/flex unmount DIRECTORY` on the node finishes",
+                    len(owed), "; ".join(owed[:5]))
+        return False
     with contextlib.suppress(OSError):          # a read-only root without our manifest's scratch volume
         (settings.scratch / UNINSTALLED).touch()
     if installer.uninstall(settings.plugin_dir):
         log.info("removed %s", settings.plugin_dir / installer.DRIVER_FOLDER)
     return True
+
+
+def _owed(settings: Settings) -> list[str]:
+    """What the driver still owes to arrays; nothing, and a warning, under a chart that does not let us see that."""
+    try:
+        return usage.owed(settings.states)
+    except usage.Unknown as reason:
+        log.warning("whether a volume is still connected to this node cannot be seen: %s. The arrays tell", reason)
+        return []
 
 
 def advice(error: OSError, plugin_dir: Path) -> str:

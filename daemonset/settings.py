@@ -16,6 +16,7 @@ DRIVER_SETTINGS = (
     "PURE_ISCSI_LOGIN_TIMEOUT", "PURE_DEFAULT_ENABLE_FB_NFS_SNAPSHOT", "PURE_FLEX_ATTACH", "PURE_PREEMPT_RWO_GRACE",
     "PURE_UNMOUNT_NO_PATH_GRACE", "PURE_FLEX_DEBUG",
 )
+STATE = "/var/lib/pure-flex"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Settings:
     bundle: Path                  # what `make bundle` built
     driver_settings: str          # JSON for `.settings.json`
     mount_tables: tuple[Path, ...]  # where the node's mounts can be read; none readable: nothing is known
+    states: tuple[Path, ...]      # where the driver's state on the node may be seen: our manifest's volume, else as root may
     interval: float               # seconds between two looks
     health_port: int              # 0: no endpoint
     scratch: Path                 # where older charts' preStop hooks put their flags
@@ -43,6 +45,7 @@ def read(plugin_dir: str, debug: bool = False, environment: Mapping[str, str] = 
         bundle=Path(environment.get("PURE_FLEX_BUNDLE", "/opt/pure-flex")),
         driver_settings=json.dumps(driver, indent=1, sort_keys=True) + "\n",
         mount_tables=(Path(environment.get("PURE_NODE_MOUNTINFO", "/proc/1/mountinfo")),),
+        states=tuple(map(Path, environment.get("PURE_NODE_STATE", f"{STATE}:/proc/1/root{STATE}").split(":"))),
         interval=float(environment.get("PURE_DAEMON_INTERVAL", "10")),
         health_port=int(environment.get("PURE_DAEMON_HEALTH_PORT", "9818")),
         scratch=Path("/tmp"),

@@ -1,7 +1,10 @@
-"""Whether volumes of ours are mounted on this node: then the driver must stay, or nobody can unmount them."""
+"""Whether volumes of ours are mounted on this node, or still connected: then the driver must stay, or nobody can unmount
+them, and no array is told that they may go elsewhere."""
 
+import json
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 # /var/lib/kubelet/pods/<uid>/volumes/pure~flex/<pv>; kubelet's root may be elsewhere. Field 5 is the mount point
@@ -11,7 +14,7 @@ _OURS = re.compile(r"^\S+ \S+ \S+ \S+ (\S*/pods/[^/\s]+/volumes/pure~flex/[^/\s]
 
 
 class Unknown(Exception):
-    """The node's mount table cannot be seen from here."""
+    """The node's mount table, or what the driver wrote down there, cannot be seen from here."""
 
 
 def mounted(table: Path) -> list[str]:
@@ -25,6 +28,33 @@ def mounted(table: Path) -> list[str]:
         return _OURS.findall(table.read_text(errors="replace"))
     except OSError as error:
         raise Unknown(f"cannot read {table}: {error.strerror}") from None
+
+
+def owed(states: Iterable[Path]) -> list[str]:
+    """Volumes whose calls have not come to their end, in words, by the driver's records in the first of the folders that is
+    there: it writes one before an array connects a volume and removes it when all is given back. Unknown when none can be
+    seen. File systems need nothing but their unmount.
+    """
+    try:
+        for state in states:
+            if state.is_dir():
+                names = sorted(os.listdir(state / "mounts")) if (state / "mounts").is_dir() else []
+                return [words for name in names if name.endswith(".json") and (words := _words(state / "mounts" / name))]
+    except OSError as error:
+        raise Unknown(f"cannot read {error.filename}: {error.strerror}") from None
+    return []
+
+
+def _words(file: Path) -> str:
+    try:
+        found = json.loads(file.read_text(errors="replace"))
+        if not found.get("wwid"):
+            return ""
+        return f"{found.get('volume') or found['wwid']} on array {found.get('array') or '(unknown)'}, {found['mount_dir']}"
+    except FileNotFoundError:           # it came to its end just now
+        return ""
+    except (ValueError, KeyError, AttributeError):
+        return f"what {file.name} stood for, which cannot be read"
 
 
 def _is_our_own(table: Path) -> bool:

@@ -53,6 +53,7 @@ def settings(tmp_path: Path, plugin_dir: Path, build: Callable[[str], Path]) -> 
     (tmp_path / "mountinfo").write_text("")
     given = read(str(plugin_dir), environment={"PURE_DISCOVERY_CONF": str(arrays), "PURE_FLEX_BUNDLE": str(build("1")),
                                                "PURE_NODE_MOUNTINFO": str(tmp_path / "mountinfo"),
+                                               "PURE_NODE_STATE": str(tmp_path / "state"),
                                                "PURE_K8S_NAMESPACE": "k8s"})
     return replace(given, interval=0.02, scratch=tmp_path)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 import urllib.error
 import urllib.request
@@ -14,6 +15,9 @@ import pytest
 from daemonset import health
 from daemonset.daemon import Daemon, Status, remove
 from daemonset.settings import Settings, read
+from flex import state
+from flex.paths import Paths
+from flex.state import Record
 from tests.daemonset.conftest import ARRAYS
 
 
@@ -120,6 +124,49 @@ def test_uninstall_waits_for_mounted_volumes(daemon: Daemon, tmp_path: Path) -> 
     (tmp_path / "mountinfo").write_text("")
     assert remove(daemon.settings) is True
     assert os.listdir(daemon.settings.plugin_dir) == []
+    assert remove(daemon.settings) is True
+
+
+def put_record(tmp_path: Path, record: Record) -> None:
+    """As the driver writes it down on the node."""
+    state.save(Paths(str(tmp_path / "node")), record)
+    shutil.copytree(tmp_path / "node/var/lib/pure-flex", tmp_path / "state", dirs_exist_ok=True)
+
+
+@pytest.mark.parametrize("stage", [state.CONNECTING, state.MOUNTED, state.RELEASING, state.DISCONNECT_LEFT])
+def test_uninstall_waits_for_what_is_owed_to_an_array(daemon: Daemon, tmp_path: Path, stage: str,
+                                                      caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is mounted, and the array still shows the volume to this node: without the driver it would for ever."""
+    daemon.turn()
+    directory = "/var/lib/kubelet/pods/8a5/volumes/pure~flex/pvc-1"
+    put_record(tmp_path, Record(directory, backend="block", volume="k8s-pvc-1", array="1.2.3.4", stage=stage,
+                                wwid="3624a9370f92a1da2f8c9429700011010"))
+    assert remove(daemon.settings) is False
+    assert (daemon.settings.plugin_dir / "pure~flex/flex").exists()
+    assert f"k8s-pvc-1 on array 1.2.3.4, {directory}" in caplog.text and "flex unmount" in caplog.text
+    shutil.rmtree(tmp_path / "state")
+    assert remove(daemon.settings) is True
+
+
+def test_uninstall_waits_for_a_record_that_cannot_be_read(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.turn()
+    (tmp_path / "state/mounts").mkdir(parents=True)
+    (tmp_path / "state/mounts/uid.pvc-1.0.json").write_text("")
+    assert remove(daemon.settings) is False
+
+
+def test_uninstall_goes_on_where_the_driver_s_state_cannot_be_seen(daemon: Daemon, tmp_path: Path,
+                                                                   caplog: pytest.LogCaptureFixture) -> None:
+    """A published chart has no volume for it, and AppArmor may shut /proc/1/root."""
+    daemon.turn()
+    blind = replace(daemon.settings, states=(tmp_path / "none", tmp_path / "shut"))
+    (tmp_path / "shut").symlink_to("y" * 300)        # ENAMETOOLONG, where AppArmor says EACCES
+    assert remove(blind) is True and "The arrays tell" in caplog.text
+
+
+def test_uninstall_does_not_wait_for_a_file_system(daemon: Daemon, tmp_path: Path) -> None:
+    """Its record may outlive a reboot, and nothing is owed to a FlashBlade."""
+    put_record(tmp_path, Record("/pods/1/volumes/pure~flex/pvc-2", backend="file", volume="k8s-pvc-2", stage=state.MOUNTED))
     assert remove(daemon.settings) is True
 
 
