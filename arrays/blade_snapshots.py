@@ -7,7 +7,7 @@ PureStorage-OpenConnect/swagger, html/models/FB1.N, has them: a name filter was 
 from collections.abc import Callable, Mapping
 
 from arrays.client import Client, same
-from arrays.errors import ConfigError, Refused
+from arrays.errors import ConfigError, Refused, Unreachable
 from arrays.names import check_file_system_name, check_snapshot_name, check_suffix
 from arrays.tuples import NamedTuple
 
@@ -39,7 +39,7 @@ class BladeSnapshots(Client["FlashBladeSession"]):
         try:
             answer = self._ask("take", thing, lambda rest: rest.call("POST", "file-system-snapshots",
                                                                      {"sources": file_system}, {"suffix": suffix}))
-            return _snapshot(answer["items"][0])
+            return _snapshot(self._first(answer))
         except Refused as refused:
             return self._taken_before(f"{file_system}.{suffix}", refused)
 
@@ -91,6 +91,13 @@ class BladeSnapshots(Client["FlashBladeSession"]):
 
     def _find_snapshot(self, name: str) -> FileSystemSnapshot | None:
         return next((one for one in self.snapshots(name.rpartition(".")[0], pending=True) if same(one.name, name)), None)
+
+    def _first(self, answer: "Any") -> "Any":
+        """What a change is answered with; an answer that broke off in its headers has nothing, whatever was done."""
+        items = answer.get("items") if isinstance(answer, dict) else None
+        if not items:
+            raise Unreachable(self.who, "it did not tell what became of a change: look, or repeat it")
+        return items[0]
 
     def _speaks(self, version: str) -> bool:
         return self._ask("tell", "its versions of REST", lambda rest: rest.speaks(version))

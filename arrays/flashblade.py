@@ -125,7 +125,7 @@ class FlashBlade(BladeSnapshots):
         thing = f"file system {name}"
         try:
             answer = self._ask("create", thing, lambda rest: rest.call("POST", "file-systems", {}, body))
-            return _file_system(answer["items"][0])
+            return _file_system(self._first(answer))
         except Refused as refused:
             found = self._left_behind(name, size, refused)
         if found.source:
@@ -148,7 +148,7 @@ class FlashBlade(BladeSnapshots):
                 "snapshot_directory_enabled": snapshot_directory}
         try:
             answer = self._ask("create", thing, lambda rest: rest.call("POST", "file-systems", {}, body))
-            found = _file_system(answer["items"][0])
+            found = _file_system(self._first(answer))
         except Refused as refused:
             found = self._left_behind(name, None, refused)
             origin = snapshot.partition(".")[0]
@@ -210,7 +210,7 @@ class FlashBlade(BladeSnapshots):
             if not self.find_file_system(name, pending=True):
                 raise NotFound(self.who, f"file system {name}", refused.text) from None
             raise
-        return _file_system(answer["items"][0])
+        return _file_system(self._first(answer))
 
     def _left_behind(self, name: str, size: int | None, refused: Refused) -> FileSystem:
         """The live file system (of `size`) that is why the array refused to make one; other refusals are raised again."""

@@ -282,6 +282,16 @@ def test_pages_that_never_end_are_an_error() -> None:
             FlashBlade(FlashBladeEntry(endpoint, "T-x", "192.0.2.1")).find_file_system(NAME)
 
 
+@pytest.mark.parametrize("odd", [Odd(body=b""), Odd(body=b"{}"), Odd(body=b'{"items": []}')])
+def test_a_change_that_is_answered_with_nothing_may_be_repeated(odd: Odd) -> None:
+    """The connection broke off after the first line of the answer."""
+    with serving(_blade({"": odd})) as endpoint:
+        blade = FlashBlade(FlashBladeEntry(endpoint, "T-x", "192.0.2.1"))
+        for call in (lambda: blade.create_file_system(NAME, GiB, rules=RULES), lambda: blade.snapshot(NAME, "s")):
+            with pytest.raises(Unreachable, match="did not tell what became of"):
+                call()
+
+
 def _page(items: list[dict[str, object]], following: str | None) -> Odd:
     return Odd(body=json.dumps({"items": items, "pagination_info": {"continuation_token": following}}).encode())
 
