@@ -30,7 +30,7 @@ class Grown(NamedTuple):
 
 def wanted(claim: ClaimRecord) -> int:
     """Bytes that a bound claim asks for beyond what it has, 0 when it is content. Pure."""
-    if not (claim.volume_name and claim.capacity) or claim.capacity == claim.requested:
+    if not claim.resized:
         return 0
     asked = parse_quantity(claim.requested)
     return asked if asked > parse_quantity(claim.capacity) else 0

@@ -76,7 +76,7 @@ class Loop:
         lock = About("Lease", settings.namespace, settings.provisioner, "", api_version="coordination.k8s.io/v1")
         self.outcomes = Outcomes(self.claims.cache, self.pvs.cache, self.classes.cache, self.events, self.metrics, lock)
         search = Search(backends)
-        fresh = Freshness(kube, self.claims, lambda: len(self.claim_queue))
+        fresh = Freshness(kube, self.claims, self.claim_queue.unfinished)
         self._provision = Provision(kube, Caches(self.claims.cache, self.pvs.cache, self.classes.cache), backends,
                                     self.attempts, settings, Origins(kube, self.pvs.cache, search, settings),
                                     may_act=may_act, fresh=fresh, finalizers=lambda: finalizers.allowed)
@@ -192,7 +192,7 @@ class Loop:
             self.outcomes.claim_gone(uid)
             if old is not None and not old.bound:
                 self._sweep.went_unbound(uid)
-        if new is not None and new.capacity != new.requested:
+        if new is not None and new.resized:
             self.volume_queue.add(("grow", uid))
         else:
             self.volume_queue.forget(("grow", uid))
@@ -217,7 +217,7 @@ class Loop:
     def _look_at_growth(self, pv: PvRecord) -> None:
         """A claim that asked for more before its PV was known here: the watches are not ordered among themselves."""
         claim = self.claims.cache.get(pv.claim_uid)
-        if claim is not None and claim.bound and claim.capacity != claim.requested:
+        if claim is not None and claim.resized:
             self.volume_queue.add(("grow", claim.uid))
 
     def _class_changed(self, old: ClassRecord | None, new: ClassRecord | None) -> None:

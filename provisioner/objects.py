@@ -40,6 +40,11 @@ class ClaimRecord(NamedTuple):
     def bound(self) -> bool:
         return bool(self.volume_name)
 
+    @property
+    def resized(self) -> bool:
+        """Whether it asks for another capacity than it has; right after its binding it has none yet."""
+        return bool(self.volume_name and self.capacity) and self.capacity != self.requested
+
 
 class PvRecord(NamedTuple):
     """A PersistentVolume that was made under our name."""
