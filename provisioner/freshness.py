@@ -16,7 +16,7 @@ from provisioner.informer import Informer
 from provisioner.kube import Kube
 from provisioner.objects import ClaimRecord
 
-MANY = 8                # waiting claims from which on asking once is cheaper than asking for each
+MANY = 8                # claims waiting or at work from which on asking once is cheaper than asking for each
 PROBE_EVERY = 0.5       # seconds
 GOOD_FOR = 2.0          # seconds by which the cache may be behind
 
@@ -24,16 +24,16 @@ GOOD_FOR = 2.0          # seconds by which the cache may be behind
 class Freshness:
     """Call it: True when the cache had everything that happened up to GOOD_FOR seconds ago. Safe for threads."""
 
-    def __init__(self, kube: Kube, claims: Informer[ClaimRecord], waiting: Callable[[], int],
+    def __init__(self, kube: Kube, claims: Informer[ClaimRecord], unfinished: Callable[[], int],
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self._kube, self._claims, self._waiting, self._clock = kube, claims, waiting, clock
+        self._kube, self._claims, self._unfinished, self._clock = kube, claims, unfinished, clock
         self._probing = threading.Lock()
         self._asked = float("-inf")                     # when the last probe began
         self._open: list[tuple[float, int]] = []        # probes the watch has not reached yet
         self._proved = float("-inf")                    # up to then the cache is known to be complete
 
     def __call__(self) -> bool:
-        if self._waiting() >= MANY:
+        if self._unfinished() >= MANY:
             self._probe()
         self._settle()
         return self._clock() - self._proved < GOOD_FOR

@@ -145,6 +145,10 @@ class WorkQueue(Generic[K]):
         with self._changed:
             return not self._ready and not self._working
 
+    def unfinished(self) -> int:
+        """Keys that are ready or being worked on."""
+        return len(self._ready) + len(self._working)
+
     def running(self) -> list[float]:
         """For how many seconds each key being worked on has been so."""
         with self._changed:

@@ -127,6 +127,17 @@ def test_a_closed_queue_hands_out_nothing() -> None:
     assert queue.get() is None
 
 
+def test_what_is_unfinished_is_ready_or_with_a_worker() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    for key in "ab":
+        queue.add(key)
+    queue.add_after("later", 60)
+    queue.get()
+    assert (len(queue), queue.unfinished()) == (1, 2)
+    queue.done("a")
+    assert queue.unfinished() == 1
+
+
 def test_running_tells_how_long() -> None:
     clock = Clock()
     queue: WorkQueue[str] = WorkQueue(clock=clock)
