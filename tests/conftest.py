@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -23,6 +24,15 @@ def pytest_configure(config: pytest.Config) -> None:
         if measured := coverage.Coverage.current():
             config.pluginmanager.register(Measuring(measured))
     _work_in_memory()
+    _keep_setuptools_out()
+
+
+def _keep_setuptools_out() -> None:
+    """`purestorage` imports distutils: Python's own where there is one. The stand-in that setuptools puts before it brings
+    120 modules into each process, a fifth of the time that collecting takes."""
+    stand_in = sys.modules.get("_distutils_hack")
+    if sys.version_info < (3, 12) and stand_in is not None:
+        stand_in.remove_shim()
 
 
 def _work_in_memory() -> None:
