@@ -32,5 +32,6 @@ def _ca(organisation: str) -> trustme.CA:
 @functools.cache
 def _server_context(organisation: str, names: tuple[str, ...]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.num_tickets = 0                 # nobody resumes a session, and two are made with each handshake
     _ca(organisation).issue_cert(*names).configure_cert(context)
     return context
