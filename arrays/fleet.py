@@ -139,7 +139,7 @@ class _Reader:
         self._where = where
         self._environment = environment
         self._complaints: list[str] = []
-        self._places: dict[str, str] = {}       # endpoint in lower case -> where it was written first
+        self._places: dict[str, str] = {}       # endpoint, however written -> where it was written first
 
     def fleet(self, lists: "Mapping[str, Any]") -> Fleet:
         for key in lists:
@@ -211,6 +211,6 @@ class _Reader:
         self._complaints += [f"{place}: {key} is not known here and was left out" for key in entry if key not in known]
 
     def _refuse_repeated(self, entry: Entry, place: str) -> None:
-        first = self._places.setdefault(entry.name.lower(), place)
+        first = self._places.setdefault(entry.name.lower().removesuffix(":443").rstrip("."), place)
         if first != place:
             raise ConfigError(f"{place}: MgmtEndPoint is that of {first.removeprefix(f'{self._where}: ')} already")

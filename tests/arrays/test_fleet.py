@@ -192,6 +192,13 @@ def test_an_array_written_twice_counts_once() -> None:
                                 "pure.json: FlashBlades[1]: MgmtEndPoint is that of FlashArrays[0] already")
 
 
+@pytest.mark.parametrize("again", ["1.2.3.4:443", "https://1.2.3.4:443/", "1.2.3.4."])
+def test_an_array_is_the_same_with_its_usual_port(again: str) -> None:
+    found = parse(ARRAY, array(MgmtEndPoint=again))
+    assert len(found.flash_arrays) == 1 and "is that of FlashArrays[0] already" in found.complaints[0]
+    assert len(parse(ARRAY, array(MgmtEndPoint="1.2.3.4:8443")).flash_arrays) == 2
+
+
 def test_a_key_written_twice_is_named() -> None:
     """json keeps the last one and says nothing: which token did the writer mean?"""
     good = json.dumps(BLADE)
