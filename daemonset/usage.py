@@ -13,6 +13,9 @@ _OURS = re.compile(r"^\S+ \S+ \S+ \S+ (\S*/pods/[^/\s]+/volumes/pure~flex/[^/\s]
                    re.MULTILINE)
 
 
+READINGS = 10           # of a mount table, at most
+
+
 class Unknown(Exception):
     """The node's mount table, or what the driver wrote down there, cannot be seen from here."""
 
@@ -25,9 +28,20 @@ def mounted(table: Path) -> list[str]:
     if _is_our_own(table):
         raise Unknown("this pod does not see the node's mounts (hostPID is not set)")
     try:
-        return _OURS.findall(table.read_text(errors="replace"))
+        return _OURS.findall(_content(table))
     except OSError as error:
         raise Unknown(f"cannot read {table}: {error.strerror}") from None
+
+
+def _content(table: Path) -> str:
+    """What two readings in a row say, else whatever any of them said: before Linux 5.8 one may lack a line while others
+    mount and unmount."""
+    readings = [table.read_text(errors="replace")]
+    while len(readings) < READINGS:
+        readings.append(table.read_text(errors="replace"))
+        if readings[-1] == readings[-2]:
+            return readings[-1]
+    return "".join(readings)
 
 
 def owed(states: Iterable[Path]) -> list[str]:

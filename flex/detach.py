@@ -13,7 +13,7 @@ from arrays import names
 from arrays.errors import Busy, NotFound, PureError, Unreachable
 from flex import device, lately, log, state
 from flex.locks import volume_lock
-from flex.node import blockdev, multipath
+from flex.node import blockdev, mounts, multipath
 from flex.node.command import step
 from flex.together import Ahead
 from flex.trouble import NodeLacks, RecordLost
@@ -231,7 +231,7 @@ def _finish(node: "Node", record: "Record") -> None:
 def let_go(node: "Node", record: "Record", deadline: Deadline, *, patience: float | None = None) -> None:
     """Give back all that a record stands for, if no other pod of this node has the volume. Call with its lock held."""
     others = mounted(node, record.wwid)
-    if any(is_a_pods(node, directory) for directory in others):
+    if mounts.resolved(record.mount_dir) not in others and any(is_a_pods(node, directory) for directory in others):
         state.remove(node.paths, record.mount_dir)      # its unmount gives the volume back
         return
     if others:

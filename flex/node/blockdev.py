@@ -72,7 +72,7 @@ def mounted_volume(paths: Paths, wwid: str) -> list[str]:
     """Where a volume is mounted, be it through its map, one path alone, or a partition."""
     below: dict[str, str] = {}
     found = []
-    for mount in mounts.table(paths):
+    for mount in mounts.certain(paths):
         number = number_behind(paths, mount)
         if number and below.setdefault(number, volume_below(paths, number)) == wwid:
             found.append(mount.mount_dir)
@@ -98,7 +98,7 @@ def size(paths: Paths, node: str) -> int:
 def mounted(paths: Paths, node: str) -> list[str]:
     """Where a device, or one of its partitions, is mounted."""
     numbers = {number_of(paths, node), *_partitions(paths, node)} - {""}
-    found = mounts.table(paths) if numbers else []
+    found = mounts.certain(paths) if numbers else []
     return [mount.mount_dir for mount in found if number_behind(paths, mount) in numbers]
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from flex.paths import Paths
 
 
+READINGS = 10           # of the table, at most, until two agree
+
 _OCTAL = frozenset("01234567")
 
 
@@ -69,6 +71,23 @@ def unescape(text: str) -> str:
 def table(paths: "Paths") -> list[Mount]:
     """All that is mounted, in the kernel's order: of two on one directory the later covers the earlier."""
     return _parsed(_lines(paths))
+
+
+def certain(paths: "Paths") -> list[Mount]:
+    """All that is mounted, for what cannot be undone: what two readings in a row say, else whatever any of them said.
+
+    Before Linux 5.8 a table of more than a page comes in pieces, and a mount that goes between two of them takes another's
+    line along (9f6c61f96f2d "proc/mounts: add cursor"); kubelet reads like this too (mount-utils, ConsistentRead).
+    """
+    seen: dict[str, None] = {}
+    before: list[str] = []
+    for _ in range(READINGS):
+        lines = _lines(paths)
+        if lines == before:
+            return _parsed(lines)
+        seen.update(dict.fromkeys(lines))
+        before = lines
+    return _parsed(seen)
 
 
 def at(paths: "Paths", directory: str) -> list[Mount]:

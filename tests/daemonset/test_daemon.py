@@ -249,3 +249,13 @@ def test_health_notices_a_loop_that_stands_still(daemon: Daemon) -> None:
         assert get(server.port, "/healthz")[0] == 500
     finally:
         server.stop()
+
+
+def test_a_mount_that_one_reading_of_the_table_lacks_keeps_the_driver(daemon: Daemon, tmp_path: Path,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before Linux 5.8 that happens while other pods of the node unmount."""
+    daemon.turn()
+    readings = iter(["", MOUNTED, MOUNTED])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", lambda *_, **__: next(readings))
+        assert remove(daemon.settings) is False

@@ -1,6 +1,6 @@
 """Fixtures of the driver's tests: pretend arrays, a pretend node, and the driver as kubelet runs it on that node."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from flex.node import mounts
 from tests.flex.blocks import block, hurry
 from tests.flex.driver import SCRIPT, SUCCESS, Driver, options
 
@@ -153,6 +154,20 @@ def wanted(blade: Any, export: str) -> dict[str, str]:
     """Options of a PV of ours for it."""
     return options("pvc-1", backend="file", namespace="k8s", volume="k8s-pvc-1", array=blade.endpoint, nfs=export,
                    access="ReadWriteMany")
+
+
+@pytest.fixture
+def hidden(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """hidden(DIRECTORY): the next reading of the mount table lacks its line, or the next so many."""
+    def hide(directory: str, readings: int = 1) -> None:
+        left = [readings]
+
+        def lines(paths: Any) -> list[str]:
+            left[0] -= 1
+            return [line for line in whole(paths) if left[0] < 0 or directory not in line]
+        monkeypatch.setattr(mounts, "_lines", lines)
+    whole = mounts._lines
+    return hide
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,13 @@ def test_what_is_left_over_is_told_by_stage_and_by_kubelets_directories(tmp_path
         assert not state.is_left_over(state.Record("/mnt/by-hand", stage=stage, wwid="3624a93701"))
     assert state.is_left_over(state.Record(here, stage=state.DISCONNECT_LEFT, wwid="3624a93701"))
     assert not state.is_left_over(state.Record(gone, source="192.0.2.7:/k8s-pvc-1", stage=state.MOUNTED))
+
+
+def test_an_unmount_that_does_not_see_its_mount_is_no_success(flex: Any, node: Any, array: Any, place: Path,
+                                                              hidden: Callable[..., None]) -> None:
+    """Before Linux 5.8 a reading of the table may lack a line. The record would have been forgotten all the same."""
+    hidden(str(place), 3)
+    assert str(place) in failure(flex("unmount", place))
+    check_mounted(node, array, place)
+    assert flex("unmount", place) == SUCCESS
+    check_given_back(node, array)

@@ -1,6 +1,7 @@
 """The mount table: read from mountinfo, never by looking at a mount point."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,12 @@ def test_a_bind_shows_the_same_files(tmp_path: Path) -> None:
         assert mounts.at(Paths("/"), str(tmp_path / "b"))[-1].read_only
     finally:
         mounts.umount(str(tmp_path / "b"), timeout=10)
+
+
+def test_a_table_whose_readings_never_agree_is_all_that_was_seen(hidden: Callable[..., None], tmp_path: Path) -> None:
+    """Each may lack a line; what is asked is whether something may still be used."""
+    (tmp_path / "proc/self").mkdir(parents=True)
+    table = tmp_path / "proc/self/mountinfo"
+    table.write_text("36 35 253:0 / /a rw - xfs /dev/dm-0 rw\n37 35 253:1 / /b rw - xfs /dev/dm-1 rw\n")
+    hidden("/a", 1)
+    assert [mount.mount_dir for mount in mounts.certain(Paths(str(tmp_path)))] == ["/a", "/b"]
