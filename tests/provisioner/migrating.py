@@ -6,12 +6,13 @@ from typing import Any
 
 from arrays import fleet as fleets
 from provisioner import wellknown
-from provisioner.kube import Kube, from_kubeconfig
+from provisioner.kube import Kube
 from provisioner.migration import steps
 from provisioner.migration.record import Record
 from provisioner.objects import Raw
 from simulator.flasharray import FlashArray
 from simulator.kubernetes.access import ADMIN
+from tests.provisioner.access import access
 from tests.provisioner.cluster import CLAIMS, Cluster
 
 PV, VOLUME = "pvc-bf1c9108-e4cd-11e7-ad7c-ecf4bbe57354", "k8s-pvc-bf1c9108-e4cd-11e7-ad7c-ecf4bbe57354"
@@ -23,7 +24,7 @@ class World:
 
     def __init__(self, cluster: Cluster, array: FlashArray, folder: Path) -> None:
         self.cluster, self.api, self.array, self.path = cluster, cluster.api, array, folder / "record.json"
-        self.access = from_kubeconfig(cluster.api.kubeconfig(user=cluster.api.add_user("administrator", ADMIN)))
+        self.access = access(cluster.api, cluster.api.add_user("administrator", ADMIN))
         self.kube = Kube(self.access)
 
     @property

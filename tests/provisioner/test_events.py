@@ -7,9 +7,10 @@ from contextlib import contextmanager
 import pytest
 
 from provisioner.events import About, Recorder
-from provisioner.kube import Kube, from_kubeconfig
+from provisioner.kube import Kube
 from simulator.kubernetes import KubeApi
 from simulator.kubernetes.access import published_chart, rule
+from tests.provisioner.access import access
 from tests.provisioner.waiting import until
 
 DATA = About("PersistentVolumeClaim", "default", "data", "uid-1", "7")
@@ -24,7 +25,7 @@ def api() -> Iterator[KubeApi]:
 @contextmanager
 def recorder(api: KubeApi, *, rules: tuple = published_chart("pure"), **more: object) -> Iterator[Recorder]:
     """A recorder whose events are all written when the block ends."""
-    kube = Kube(from_kubeconfig(api.kubeconfig(user=api.add_user("us", rules))))
+    kube = Kube(access(api, api.add_user("us", rules)))
     found = Recorder(kube, "pure-provisioner_pod-1_abc", **more)      # type: ignore[arg-type]
     thread = threading.Thread(target=found.run)
     thread.start()
@@ -125,7 +126,7 @@ def test_a_full_queue_drops_and_an_api_that_refuses_does_not_end_it(api: KubeApi
         fault.clear()
         events.tell(DATA, "Normal", "Provisioning", "at it")
     assert len(api.events()) == 1 and events.dropped == 5
-    idle = Recorder(Kube(from_kubeconfig(api.kubeconfig())), "pure-provisioner")
+    idle = Recorder(Kube(access(api)), "pure-provisioner")
     for number in range(1010):
         idle.tell(DATA, "Normal", "Provisioning", "at it")
     assert idle.dropped == 10

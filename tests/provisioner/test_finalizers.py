@@ -5,10 +5,11 @@ from typing import Any
 
 from provisioner.finalizers import Finalizers
 from provisioner.kube import PVS as PATH
-from provisioner.kube import Kube, from_kubeconfig, named
+from provisioner.kube import Kube, named
 from provisioner.objects import Raw
 from provisioner.wellknown import FINALIZER
 from simulator.kubernetes.access import ADMIN
+from tests.provisioner.access import access
 from tests.provisioner.cluster import PVS, Cluster
 
 
@@ -30,7 +31,7 @@ def removed(cluster: Cluster, meanwhile: Callable[[], Any]) -> Raw | None:
                         "metadata": {"name": "pv", "finalizers": ["example.com/other", FINALIZER]},
                         "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
                                  "flexVolume": {"driver": "pure/flex"}}})
-    kube = Racing(from_kubeconfig(cluster.api.kubeconfig(user=cluster.api.add_user("administrator", ADMIN))))
+    kube = Racing(access(cluster.api, cluster.api.add_user("administrator", ADMIN)))
     pv, kube.meanwhile = kube.get(named(PATH, "pv")), meanwhile
     Finalizers(kube).remove(pv)
     return cluster.api.get(PVS, "pv")

@@ -11,9 +11,10 @@ import pytest
 
 from provisioner import informer as informer_module
 from provisioner.informer import Informer, Timing
-from provisioner.kube import NODES, Kube, from_kubeconfig
+from provisioner.kube import NODES, Kube
 from simulator.kubernetes import KubeApi
 from simulator.kubernetes.access import rule
+from tests.provisioner.access import access
 from tests.provisioner.waiting import until
 
 QUICK = Timing(silence=1.0, shortest_watch=5.0, longest_watch=6.0, first_delay=0.02, longest_delay=0.1)
@@ -43,7 +44,7 @@ class Following(Informer[str]):
 def following(api: KubeApi, timing: Timing = QUICK) -> Iterator[Following]:
     """An informer on a thread, synced; it has to end when told to."""
     user = api.add_user("us", (READ,))
-    found = Following(Kube(from_kubeconfig(api.kubeconfig(user=user))), timing)
+    found = Following(Kube(access(api, user)), timing)
     thread = threading.Thread(target=found.run, daemon=True)
     thread.start()
     assert found.synced.wait(10)

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from provisioner.kube import Kube, from_kubeconfig
+from provisioner.kube import Kube
 from provisioner.leader import Elector, Times
 from provisioner.locks import ANNOTATION, EndpointsLock, LeaseLock
 from simulator.flasharray import FlashArray
 from simulator.kubernetes import KubeApi
 from simulator.kubernetes.access import Rule, full, published_chart, rule
+from tests.provisioner.access import access
 from tests.provisioner.cluster import PVS, Cluster
 from tests.provisioner.waiting import PATIENCE, until
 
@@ -41,7 +42,7 @@ def api() -> Iterator[KubeApi]:
 
 def candidate(api: KubeApi, identity: str, rules: tuple[Rule, ...] = full("pure"), times: Times = QUICK,
               clock: Callable[[], float] = time.monotonic) -> Elector:
-    kube = Kube(from_kubeconfig(api.kubeconfig(user=api.add_user(identity, rules))), read_timeout=5)
+    kube = Kube(access(api, api.add_user(identity, rules)), read_timeout=5)
     return Elector(LeaseLock(kube, "pure", NAME), EndpointsLock(kube, "pure", NAME), identity, times, clock)
 
 

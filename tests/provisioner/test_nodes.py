@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from arrays.errors import ConfigError
-from provisioner.kube import Kube, from_kubeconfig
+from provisioner.kube import Kube
 from provisioner.nodes import Node, Nodes, affinity
 from provisioner.settings import read
 from simulator.kubernetes.access import full
+from tests.provisioner.access import access
 from tests.provisioner.cluster import CLAIMS, Cluster
 from tests.provisioner.waiting import until
 
@@ -129,7 +130,7 @@ def test_nodes_that_were_forbidden_for_a_moment_are_looked_at_again(late: Cluste
     """An API server that starts refuses everybody; volumes would go where their pods' nodes do not reach, till a restart."""
     node(late, "n1", env="prod")
     now = [1000.0]
-    nodes = Nodes(Kube(from_kubeconfig(late.api.kubeconfig(user=late.user))), KEYS, lambda: now[0])
+    nodes = Nodes(Kube(access(late.api, late.user)), KEYS, lambda: now[0])
     late.api.faults.add(verb="get", resource="nodes", status=403, reason="Forbidden", times=1)
     assert nodes.look("n1") is None and nodes.look("n1") is None and late.asked("get", "nodes") == 1
     now[0] += 601

@@ -11,13 +11,14 @@ from provisioner.attempts import Attempts
 from provisioner.backend import Pace
 from provisioner.backends import Backends
 from provisioner.kube import CLAIMS as CLAIMS_PATH
-from provisioner.kube import Kube, from_kubeconfig
+from provisioner.kube import Kube
 from provisioner.objects import ClaimRecord, claim_record, class_record
 from provisioner.origins import Origins
 from provisioner.provision import Caches, Provision
 from provisioner.search import Search
 from simulator.flasharray import FlashArray
 from simulator.flashblade import FlashBlade
+from tests.provisioner.access import access
 from tests.provisioner.cluster import CLAIMS, CLASSES, FINALIZER, PVS, Cluster
 from tests.provisioner.cluster import cluster as running
 from tests.provisioner.given import OURS
@@ -29,7 +30,7 @@ def stale(cluster: Cluster, record: ClaimRecord) -> Provision:
     storage_class = class_record(cluster.api.get(CLASSES, "pure") or {})
     backends = Backends(lambda: load(str(cluster.pure_json)), 4, 4, Pace())
     backends.reload()
-    kube = Kube(from_kubeconfig(cluster.api.kubeconfig(user=cluster.user)))
+    kube = Kube(access(cluster.api, cluster.user))
     return Provision(kube, Caches({record.uid: record}, {}, {"pure": storage_class}), backends, Attempts(),
                      cluster.settings(), Origins(kube, {}, Search(backends), cluster.settings()))
 
