@@ -94,7 +94,8 @@ class FlashBlade(BladeSnapshots):
     def find_file_system(self, name: str, pending: bool = False) -> FileSystem | None:
         """The file system of that name, None when there is none. With `pending` a destroyed one is found too."""
         check_file_system_name(name)
-        return next((found for found in self.file_systems(name, pending) if same(found.name, name)), None)
+        named = [found for found in self.file_systems(name, pending) if same(found.name, name)]
+        return min(named, key=lambda found: found.destroyed, default=None)      # no source says that a name stays reserved
 
     def file_system(self, name: str, pending: bool = False) -> FileSystem:
         """As find_file_system, with NotFound for None."""

@@ -276,6 +276,14 @@ def test_the_last_page_is_the_one_without_a_token() -> None:
         assert found and found.size == GiB
 
 
+def test_a_live_file_system_is_found_before_a_destroyed_one_of_its_name() -> None:
+    """Whether a name stays reserved nobody says; taken for destroyed, the live one would outlast its PV."""
+    gone = {"name": NAME, "provisioned": GiB, "destroyed": True, "time_remaining": 60_000}
+    with serving(_blade({"": _page([gone, {**gone, "destroyed": False, "time_remaining": None}], None)})) as endpoint:
+        found = FlashBlade(FlashBladeEntry(endpoint, "T-x", "192.0.2.1")).find_file_system(NAME, pending=True)
+        assert found and not found.destroyed
+
+
 def test_pages_that_never_end_are_an_error() -> None:
     with serving(_blade({"": _page([], "a"), "a": _page([], "b"), "b": _page([], "a")})) as endpoint:
         with pytest.raises(Unreachable, match="the same page again"):
