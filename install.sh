@@ -132,9 +132,10 @@ find_python() {    # the checkout's own, else one that has what the renderer nee
 
 render() {    # $@: more options of python -m daemonset.render
     eval "set -- $RENDER \"\$@\""
-    PYTHONPATH=$CHECKOUT${PYTHONPATH:+:$PYTHONPATH} PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m daemonset.render \
-        --namespace "$NAMESPACE" "$@" || exit 2
+    with_checkout -m daemonset.render --namespace "$NAMESPACE" "$@" || exit 2
 }
+
+with_checkout() { PYTHONPATH=$CHECKOUT${PYTHONPATH:+:$PYTHONPATH} PYTHONDONTWRITEBYTECODE=1 "$PYTHON" "$@"; }
 
 fact() { sed -n "s/^$1=//p" "$WORK/facts"; }
 
@@ -324,7 +325,9 @@ apply_class() {
     # parameters of a class cannot be changed; claims know it by name only, so it can be made anew. Not when it was refused
     # for another reason: the new one would be too, with the old one gone
     grep -qE 'updates to .* forbidden|field is immutable' "$WORK/error" || die "$(cat "$WORK/error")"
-    k replace --force -f "$WORK/class-$1.yaml" || die "$(cat "$WORK/error")"
+    k get storageclass "$1" -o json >"$WORK/live.json"
+    with_checkout -m daemonset.render.anew "$WORK/class-$1.yaml" "$WORK/live.json" >"$WORK/anew.yaml"
+    k replace --force -f "$WORK/anew.yaml" || die "$(cat "$WORK/error")"
 }
 
 class_owner() { k get storageclass "$1" --ignore-not-found -o 'jsonpath={.provisioner}'; }

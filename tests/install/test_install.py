@@ -248,6 +248,27 @@ def test_a_class_whose_parameters_change_is_made_anew(cluster: Cluster, install:
     assert cluster.kinds()[("StorageClass", "pure")]["parameters"] == {"backend": "file"}
 
 
+def test_a_class_that_is_made_anew_keeps_what_people_put_on_it(cluster: Cluster, install: Install, installed: Installed,
+                                                               values: Values) -> None:
+    """Claims without a class would wait when the default class is none any more. The values decide about what is theirs."""
+    installed()
+    live = cluster.get("StorageClass", "pure-block")
+    assert live
+    default = "storageclass.kubernetes.io/is-default-class"
+    live["parameters"]["fstype"] = "ext3"
+    earlier = {"metadata": {"annotations": {"example.com/of-an-earlier-manifest": "x"}}}
+    live["metadata"].setdefault("annotations", {}).update({
+        default: "true", "example.com/of-an-earlier-manifest": "x",
+        "kubectl.kubernetes.io/last-applied-configuration": json.dumps(earlier) + "\n"})
+    live["metadata"]["labels"] = {**live["metadata"].get("labels", {}), "team": "storage"}
+    cluster.put(live)
+    assert install("-n", "storage", "-f", values()).status == 0
+    made = cluster.get("StorageClass", "pure-block")
+    assert made and made["parameters"].get("fstype") != "ext3" and cluster.said("replace", "--force")
+    assert made["metadata"]["annotations"][default] == "true" and made["metadata"]["labels"]["team"] == "storage"
+    assert "example.com/of-an-earlier-manifest" not in made["metadata"]["annotations"]
+
+
 def test_a_class_that_is_refused_stays_as_it_was(cluster: Cluster, install: Install, installed: Installed,
                                                  values: Values) -> None:
     """Deleted to be made anew, it would be gone, and every claim of it would wait."""
