@@ -119,8 +119,8 @@ def check_not_taken(node: "Node", volume: "Volume", host: str, connections: "Seq
 def _check_host_object(job: Job, host: "Host", connections: "Sequence[Connection]") -> None:
     """What is connected to a host object that has other machines' initiators too may be mounted on one of those."""
     mine = [one for one in connections if one.host.lower() == host.name.lower() and not one.shared]
-    if not mine or job.request.read_only and not job.request.single_host:
-        return
+    if not mine or job.request.read_only and not job.request.single_host or job.node.settings.attach:
+        return          # with an attach phase it was `attach` that connected it, on whatever machine
     if (strangers := initiators.strangers(host, job.node)) and not _has_been_here(job):
         raise HeldElsewhere(f"volume {job.volume.name} is connected already, and not by this node, to host {host.name}, "
                             f"which has initiators that are not this node's ({', '.join(strangers)}): another machine may "

@@ -27,6 +27,8 @@ def ensure_host(array: "FlashArray", node: "Node") -> "Host":
 
 def strangers(host: "Host", node: "Node") -> list[str]:
     """Initiators of a host object, of the kind this node has, that are not this node's: other machines' perhaps."""
-    known = set(map(str.lower, of_node(node)))
-    fibre = node.settings.san_type == "FC"
-    return [one for one in (host.wwns if fibre else host.iqns) if (fc.wwpn(one) if fibre else one).lower() not in known]
+    if node.settings.san_type == "FC":
+        mine = fc.known(node.paths)
+        return [one for one in host.wwns if fc.wwpn(one) not in mine]
+    mine = [one.lower() for one in of_node(node)]
+    return [one for one in host.iqns if one.lower() not in mine]

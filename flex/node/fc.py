@@ -27,6 +27,11 @@ def initiators(paths: Paths) -> list[str]:
     return online
 
 
+def known(paths: Paths) -> list[str]:
+    """The WWPNs of all adapters, those among them whose cable is out."""
+    return [wwpn(sysfs.read(f"{paths.fc_hosts}/{host}/port_name")) for host in sysfs.entries(paths.fc_hosts, "host")]
+
+
 def wwpn(text: str) -> str:
     """A port name without "0x" and colons, in upper case: "0x21000024FF3C5C2A" and "21:00:…" are the same."""
     return text.strip().lower().removeprefix("0x").replace(":", "").upper()

@@ -77,6 +77,13 @@ def test_the_whole_family_by_kubelet_itself(attach: Driver, node: Any, array: An
     assert attach("isattached", block(), "node1") == {**SUCCESS, "attached": False}
 
 
+def test_a_host_object_with_more_initiators_is_no_hindrance(attach: Driver, node: Any, array: Any, staging: Path) -> None:
+    """What `attach` connected is this node's, though nothing is written down: a second adapter is in the host."""
+    array.add_host("node1", iqns=[node.iqn, "iqn.2000-01.com.example:second-adapter"])
+    assert attach("attach", block(), "node1")["status"] == "Success"
+    assert attach("mountdevice", staging, f"/dev/mapper/{wwid(array)}", block()) == SUCCESS
+
+
 def test_a_controller_manager_orders_the_nodes_and_mountdevice_connects(attach: Driver, elsewhere: Driver, node: Any,
                                                                         array: Any, staging: Path) -> None:
     """It cannot know a node's initiators, and must not make or choose a host by its name."""

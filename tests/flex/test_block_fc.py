@@ -68,6 +68,15 @@ def test_an_adapter_without_link_leaves_the_other_paths(flex: Any, node: Any, ar
     assert len(node.maps[0].paths) == 2
 
 
+def test_an_adapter_without_link_is_no_stranger_in_the_nodes_host(flex: Any, node: Any, array: Any, pod: Path) -> None:
+    """A volume that was left connected to this node, whose record is lost: the host object is this node's alone."""
+    node.set_link(WWNS[0], False)
+    array.add_volume("k8s-pvc-1", GiB)
+    array.add_host("node1", wwns=list(WWNS))
+    array.connect("node1", "k8s-pvc-1")
+    assert flex("mount", pod / "pvc-1", block()) == SUCCESS
+
+
 def test_what_a_boot_brought_in_of_volumes_that_moved_away_is_purged(flex: Any, node: Any, array: Any, pod: Path) -> None:
     """The FC layer scans all LUNs by itself, those of volumes that are elsewhere by now included."""
     array.add_volume("k8s-pvc-1", GiB)
