@@ -37,9 +37,10 @@ def test_each_is_found_in_any_case_also_when_it_comes_twice() -> None:
 
 
 @pytest.mark.parametrize("text, headers", [
-    (b"A:1\nB:\t 2 \n\n", [("A", "1"), ("B", "2")]),                         # line ends of Unix, and blanks
+    (b"A:1\nB:\t 2 \n\n", [("A", "1"), ("B", "2")]),                             # line ends of Unix, and blanks
     (b"A: 1\r\nno header\r\nB: 2\r\n\r\n", [("A", "1"), ("B", "2")]),
     (b"A: 1", [("A", "1")]),                                                # the connection broke off
+    (b"A: 1\r\n \r\nB: 2\r\n\r\n", [("A", "1"), ("B", "2")]),                # a line of blanks is not the end
 ])
 def test_odd_ones(text: bytes, headers: list[tuple[str, str]]) -> None:
     assert read(text) == headers
@@ -51,7 +52,9 @@ def test_one_folded_onto_the_next_line_is_one() -> None:
     assert (name, value.split(), other) == ("A", ["1,", "2"], ("B", "3"))
 
 
-@pytest.mark.parametrize("text, error", [(b"A: " + b"1" * 65_536, LineTooLong), (b"A: 1\r\n" * 101, HTTPException)])
+@pytest.mark.parametrize("text, error", [
+    (b"A: " + b"1" * 65_536, LineTooLong), (b"A: 1\r\n" * 101, HTTPException),
+    (b"A: 1\r\n" + b" 2\r\n" * 100, HTTPException)])
 def test_there_is_an_end_to_them(text: bytes, error: type[HTTPException]) -> None:
     with pytest.raises(error):
         read(text)
