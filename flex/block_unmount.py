@@ -4,6 +4,8 @@ Apart from block.py, for it needs little of what a mount needs, and each module 
 released is seen in the mount table, or is in the record where nothing is mounted any more.
 """
 
+import time
+
 from arrays import names
 from arrays.errors import Busy, CommandFailed, NeverHappened
 from flex import detach, log, state
@@ -97,7 +99,8 @@ def _be_able_to_write_back(node: "Node", record: "Record") -> None:
         return
     if not multipath.is_queueing(node.paths, record.wwid):
         return
-    waited, grace = state.waited(node.paths, "no-path", record.wwid, node.clock()), node.settings.no_path_grace
+    # paths cannot come back while this machine is suspended: its monotonic clock stands still then, the one since boot not
+    waited, grace = state.waited(node.paths, "no-path", record.wwid, time.monotonic()), node.settings.no_path_grace
     if waited < grace and not detach.is_lost(node, record):
         raise NeverHappened(f"a path to volume {record.volume or record.wwid} to write unsaved data back (all are down; "
                             f"it is given up {grace - waited:.0f} s from now)", waited)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def since_boot() -> float:
-    """Seconds since this machine was started: whoever sets its clock does not shorten a grace."""
+    """Seconds since this machine was started: whoever sets its clock does not shorten a grace.
+
+    Time in which it was suspended counts: another machine, from which a volume is to be taken, had it to let go.
+    """
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 

@@ -124,6 +124,7 @@ def waited(paths: "Paths", kind: str, key: str, now: float) -> float:
 
     The first call starts the count. So does one that comes after a silence, or after the clock went back, as it does at a
     reboot: what was seen then was another wait. `now` counts from boot, so less is counted than has passed, never more.
+    Whether it goes on while the machine is suspended is the caller's choice.
     """
     file = _mark_file(paths, kind, key)
     try:

@@ -1,5 +1,6 @@
 """Unmounting when no path works any more: nobody waits for a volume that is lost, and unsaved data gets its grace."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,22 @@ def test_after_the_grace_unsaved_data_is_given_up_and_that_is_logged(flex: Any, 
     wait_for(lambda: flex("unmount", pod / "pvc-1", PURE_UNMOUNT_NO_PATH_GRACE="0.3") == SUCCESS, "the unmount", 20)
     check_given_back(node, array)
     assert "giving up what was not yet written" in Path(f"{node.root}/var/log/pure-flex.log").read_text()
+
+
+def test_a_suspended_node_does_not_count_that_time_against_its_paths(flex: Any, node: Any, array: Any, pod: Path,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    """It wakes up, and multipathd has had no time yet to see that the paths are back."""
+    node.settings.no_path_retry = "queue"
+    array.add_volume("k8s-pvc-1", GiB)
+    flex("mount", pod / "pvc-1", block())
+    node.write(f"{pod}/pvc-1/unsaved", "kept", sync=False)
+    all_dark(node, array)
+    assert "path" in failure(flex("unmount", pod / "pvc-1"))
+    clock = time.clock_gettime
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "clock_gettime", lambda which: clock(which) + 599 * (which == time.CLOCK_BOOTTIME))
+        assert "path" in failure(flex("unmount", pod / "pvc-1", PURE_UNMOUNT_NO_PATH_GRACE="300"))
+    assert len(node.mounts) == 1
 
 
 def test_an_array_that_is_away_keeps_the_unsaved_data_waiting(flex: Any, node: Any, array: Any, pod: Path) -> None:
