@@ -20,7 +20,6 @@ from http.client import HTTPException, HTTPMessage, HTTPResponse, HTTPSConnectio
 from urllib.parse import quote, urlencode
 
 from arrays.errors import Unreachable, Unusable
-from arrays.headers import Response
 from arrays.tuples import NamedTuple
 
 TYPE_CHECKING = False
@@ -130,7 +129,6 @@ class Door:
     def _connected(self) -> HTTPSConnection:
         context = self._context()
         connection = HTTPSConnection(self.endpoint, timeout=self._connect_timeout, context=context)
-        connection.response_class = Response
         try:
             _open(connection, context)
         except (OSError, UnicodeError) as error:

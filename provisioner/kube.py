@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from arrays.errors import ConfigError, Unreachable
-from arrays.headers import Response
 from provisioner.apierrors import WHO, failure
 from provisioner.objects import Raw
 
@@ -251,11 +250,9 @@ class Kube:
         return self._mine.connection, False
 
     def _connect(self) -> HTTPConnection:
-        timeout, context = self._connect_timeout, self._access.context
-        connection = (HTTPConnection(self._host, self._port, timeout=timeout) if context is None
-                      else HTTPSConnection(self._host, self._port, timeout=timeout, context=context))
-        connection.response_class = Response
-        return connection
+        if self._access.context is None:
+            return HTTPConnection(self._host, self._port, timeout=self._connect_timeout)
+        return HTTPSConnection(self._host, self._port, timeout=self._connect_timeout, context=self._access.context)
 
     def _wait_for_turn(self) -> None:
         if self._pace is not None:
