@@ -49,7 +49,7 @@ SCENARIOS = {
         "file::test_read_only_rules_are_a_read_only_mount",
     "the server is gone":
         "file::test_a_dark_server_does_not_hold_the_unmount file::test_a_dark_server_fails_the_mount_in_time "
-        "file::test_an_export_that_vanished_can_be_unmounted",
+        "file::test_a_dark_server_costs_the_other_pod_nothing file::test_an_export_that_vanished_can_be_unmounted",
     # The rest
     "the attach family": "attach::test_a_life_by_the_attach_family attach::test_off_the_family_is_not_supported",
     "Fibre Channel over FCoE": "fc::test_attach_over_two_fabrics_without_iscsi fc::test_a_path_lost_and_back_and_a_move",

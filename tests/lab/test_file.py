@@ -84,7 +84,8 @@ def test_a_dark_server_costs_the_other_pod_nothing(node1: Node, blade: FlashBlad
     node1.sh("rm -f /run/wrote")
     blade.dark(True)
     try:
-        node1.guest.start_command("sh", "-c", f"echo kept | dd of='{directory}/y' conv=fsync 2>/dev/null; echo $? > /run/wrote")
+        node1.guest.start_command("sh", "-c",
+                                  f"echo kept | dd of='{directory}/y' conv=fsync 2>/dev/null; echo $? > /run/wrote")
         assert eventually(lambda: node1.unmount("leaves", system.pv), timeout=150).status == "Success"
         node1.sh("test ! -e /run/wrote")
     finally:
