@@ -11,7 +11,7 @@ from threading import Thread
 from arrays.errors import NotFound, PureError, Refused, Unreachable
 from arrays.names import pod_of
 from arrays.tuples import NamedTuple
-from flex import log
+from flex import log, state
 from flex.wait import Deadline
 
 TYPE_CHECKING = False
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Place = tuple[Any, Any]                     # the array's client, and what it knows of the volume
     Look = Callable[[], "Place | None"]
 
+SILENT = "silent"       # the kind of trouble that is counted while an array gives no answer
 PATIENCE = 40.0         # seconds for all arrays together; each client has shorter limits of its own
 
 
@@ -89,12 +90,34 @@ def _find(sought: Sought, looks: "dict[str, Look]", node: "Node", fleet: "Fleet"
     if not places:
         places, more = _ask(looks)
         failures.update(more)
-    if places and sought.hint in failures and not pod_of(sought.name):      # a pod's volume is the same on all its arrays
-        raise Unreachable(sought.hint, f"the PV says that {sought} is there ({failures[sought.hint]}); "
-                          f"{places[0][0].name} has one of that name too, a copy perhaps, which is not taken for it")
+    if places and sought.hint in failures:
+        _check_silence(sought, failures[sought.hint], places[0][0].name, node)
+    elif pod_of(sought.name):
+        state.stop_waiting(node.paths, SILENT, f"{sought.hint} {sought.name}")
     told = [f"asked {', '.join(asked)}" if asked else f"{node.settings.fleet_file} names no array of that kind"]
     what = f"{sought} of PV {sought.pv}" if sought.pv else str(sought)
     return _only(places, failures, asked, what, "; ".join([*told, *fleet.complaints]))
+
+
+def _check_silence(sought: Sought, why: PureError, other: str, node: "Node") -> None:
+    """Unreachable while an array of this name may not stand in for the one that the PV names, which gives no answer.
+
+    A volume of a stretched pod is the same on all its arrays. But who writes it through the silent one is not seen on the
+    other, and an array whose management is away for a moment serves its hosts all the same: so it has to be silent for the
+    grace that a host has before a volume is taken from it (design.md 3.5, rule 6), counted over kubelet's repeats.
+    """
+    told = f"the PV says that {sought} is there ({why}); {other} has "
+    if not pod_of(sought.name):
+        raise Unreachable(sought.hint, f"{told}one of that name too, a copy perhaps, which is not taken for it")
+    told += "it too, in the same pod, and does not show who writes it through the other"
+    if not node.settings.preempt:
+        raise Unreachable(sought.hint, f"{told}. Preemption is off (PURE_PREEMPT_RWO_ATTACHMENTS_DEFAULT), so nobody takes it "
+                          "there: bring the array back")
+    waited = state.waited(node.paths, SILENT, f"{sought.hint} {sought.name}", node.clock())
+    if waited < node.settings.preempt_grace:
+        raise Unreachable(sought.hint, f"{told}: it is used there after {node.settings.preempt_grace:.0f} s of silence, of "
+                          f"which {waited:.0f} s have passed")
+    log.info(f"{sought.hint} has been silent for {waited:.0f} s: {sought} is used on {other}")
 
 
 def _ask(looks: "Mapping[str, Look]") -> "tuple[list[Place], dict[str, PureError]]":

@@ -1,5 +1,6 @@
 """Which array has a volume: the hint first, then all side by side; never "gone" because an array was away."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,14 +122,66 @@ def test_while_the_hinted_array_is_silent_a_namesake_elsewhere_is_not_taken_for_
         find.flash_array(asking, asked, "k8s-pvc-1", array.endpoint)
 
 
-def test_a_volume_of_a_stretched_pod_is_the_same_on_its_other_array(sim: Any, array: Any, second: Any,
-                                                                    asking: Node) -> None:
-    """The pod's name tells: such a volume is mounted while the array of its PV is away."""
-    second.state.pods.create("pod1")
-    second.add_volume("pod1::k8s-pvc-1", GiB)
+@pytest.fixture
+def stretched(sim: Any, array: Any, second: Any) -> fleet.Fleet:
+    """Two arrays with a volume of a stretched pod, and the first of them silent."""
+    for each in (array, second):
+        each.state.pods.create("pod1")
+        each.add_volume("pod1::k8s-pvc-1", GiB)
     asked = known(sim)
     sim.unplug(array)
-    found, _ = find.flash_array(asking, asked, "pod1::k8s-pvc-1", array.endpoint)
+    return asked
+
+
+def waiting(tmp_path: Path, **settings: str) -> tuple[Node, list[float]]:
+    """A node whose clock shows the number in the list."""
+    now = [1000.0]
+    node = Node(Paths(str(tmp_path)), Settings(settings), "node1")
+    node.clock = lambda: now[0]
+    return node, now
+
+
+def test_a_volume_of_a_stretched_pod_is_used_on_its_other_array_after_the_grace(
+        array: Any, second: Any, stretched: fleet.Fleet, tmp_path: Path) -> None:
+    """Its management may be away for a moment while a pod of another node writes through it: the other array shows nothing
+    of that, and what two nodes write at once is lost."""
+    node, now = waiting(tmp_path)
+    for seconds in (0, 30, 59):
+        now[0] = 1000.0 + seconds
+        with pytest.raises(Unreachable, match=f"{array.endpoint} .*after 60 s of silence, of which {seconds} s have passed"):
+            find.flash_array(node, stretched, "pod1::k8s-pvc-1", array.endpoint)
+    now[0] = 1060.0
+    found, _ = find.flash_array(node, stretched, "pod1::k8s-pvc-1", array.endpoint)
+    assert found.name == second.endpoint
+
+
+def test_an_array_that_answered_meanwhile_has_the_whole_grace_again(
+        sim: Any, array: Any, stretched: fleet.Fleet, tmp_path: Path) -> None:
+    node, now = waiting(tmp_path)
+    with pytest.raises(Unreachable):
+        find.flash_array(node, stretched, "pod1::k8s-pvc-1", array.endpoint)
+    sim.plug(array)
+    found, _ = find.flash_array(node, stretched, "pod1::k8s-pvc-1", array.endpoint)
+    assert found.name == array.endpoint
+    sim.unplug(array)
+    now[0] += 61.0
+    with pytest.raises(Unreachable, match="of which 0 s have passed"):
+        find.flash_array(node, stretched, "pod1::k8s-pvc-1", array.endpoint)
+
+
+def test_with_preemption_off_a_silent_array_of_a_pod_is_waited_for(
+        array: Any, stretched: fleet.Fleet, tmp_path: Path) -> None:
+    node, now = waiting(tmp_path, PURE_PREEMPT_RWO_ATTACHMENTS_DEFAULT="false")
+    for now[0] in (1000.0, 1061.0):
+        with pytest.raises(Unreachable, match="Preemption is off"):
+            find.flash_array(node, stretched, "pod1::k8s-pvc-1", array.endpoint)
+
+
+def test_a_volume_of_a_pod_that_has_moved_is_found_at_once(sim: Any, array: Any, second: Any, tmp_path: Path) -> None:
+    """The array of the PV answers: it has it no more."""
+    second.state.pods.create("pod1")
+    second.add_volume("pod1::k8s-pvc-1", GiB)
+    found, _ = find.flash_array(waiting(tmp_path)[0], known(sim), "pod1::k8s-pvc-1", array.endpoint)
     assert found.name == second.endpoint
 
 
