@@ -106,13 +106,14 @@ def _check_silence(sought: Sought, why: PureError, other: str, node: "Node") -> 
     other, and an array whose management is away for a moment serves its hosts all the same: so it has to be silent for the
     grace that a host has before a volume is taken from it (design.md 3.5, rule 6), counted over kubelet's repeats.
     """
-    told = f"the PV says that {sought} is there ({why}); {other} has "
+    told = f"the PV says that {sought} is there ({why})"
     if not pod_of(sought.name):
-        raise Unreachable(sought.hint, f"{told}one of that name too, a copy perhaps, which is not taken for it")
-    told += "it too, in the same pod, and does not show who writes it through the other"
+        raise Unreachable(sought.hint, f"{told}; {other} has one of that name too, a copy perhaps, which is not taken "
+                          "for it")
+    told = f"{told}; {other} has it too, in the same pod, and does not show who writes it through the other"
     if not node.settings.preempt:
-        raise Unreachable(sought.hint, f"{told}. Preemption is off (PURE_PREEMPT_RWO_ATTACHMENTS_DEFAULT), so nobody takes it "
-                          "there: bring the array back")
+        raise Unreachable(sought.hint, f"{told}. Preemption is off (PURE_PREEMPT_RWO_ATTACHMENTS_DEFAULT), so it is not "
+                          "used there: bring the array back")
     waited = state.waited(node.paths, SILENT, f"{sought.hint} {sought.name}", node.clock())
     if waited < node.settings.preempt_grace:
         raise Unreachable(sought.hint, f"{told}: it is used there after {node.settings.preempt_grace:.0f} s of silence, of "
