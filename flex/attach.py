@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from arrays import names
 from arrays.tuples import NamedTuple
 from flex import device, log
-from flex.locks import device_turn
 from flex.node import fc, iscsi, scsi
 from flex.node.command import step
 from flex.node.multipath import Map
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 TRIES = 3                       # LUNs tried when another volume's device is in use at the one given
 LAST_LUN = 4095                 # array-rest.md section 2
-TURN = 45.0                     # seconds to wait for one's turn; there is nothing yet to be undone
 
 
 class Reach(NamedTuple):
@@ -60,20 +58,19 @@ def iscsi_target(ports: "Sequence[Port]") -> tuple[str, list[str]]:
 
 # Connecting -----------------------------------------------------------------------------------------------------------
 
-def attach(node: "Node", array: "FlashArray", host: str, volume: "Volume", ports: "Sequence[Port]",
-           deadline: Deadline, check: Callable[[], None]) -> tuple[int, Map]:
-    """Connect a volume to this node's host and make its device; returns the LUN and the device.
+def attach(node: "Node", array: "FlashArray", host: str, volume: "Volume", reached: Reach, deadline: Deadline,
+           check: Callable[[], None]) -> tuple[int, Map]:
+    """Connect a volume to this node's host and make its device; returns the LUN and the device. Call with a turn taken.
 
-    An array that cannot be reached holds nobody else up: the turn is taken after that. `check` raises when the volume is
-    not to be used after all: it is called once the array has connected it, before anything is done with it.
+    `check` raises when the volume is not to be used after all: it is called once the array has connected it, before
+    anything is done with it.
     """
-    reached, wwid = reach(node, ports), names.wwid(volume.serial)
-    with device_turn(node.paths, deadline.within(TURN)):
-        seen = _ours(node.paths, reached)               # looked at before the array is asked: what is new is not stale
-        lun = connect(node, array, host, volume, reached, seen, deadline)
-        check()
-        _drop_wrong_luns(node.paths, wwid, lun, seen, deadline)
-        return lun, device.make(node.paths, wwid, volume.size, lun, reached.nexuses, deadline)
+    wwid = names.wwid(volume.serial)
+    seen = _ours(node.paths, reached)                   # looked at before the array is asked: what is new is not stale
+    lun = connect(node, array, host, volume, reached, seen, deadline)
+    check()
+    _drop_wrong_luns(node.paths, wwid, lun, seen, deadline)
+    return lun, device.make(node.paths, wwid, volume.size, lun, reached.nexuses, deadline)
 
 
 def show(node: "Node", array: "FlashArray", host: str, volume: "Volume", deadline: Deadline) -> None:

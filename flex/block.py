@@ -12,7 +12,7 @@ from arrays import names
 from arrays.errors import Busy, ConfigError, NeverHappened, PureError
 from flex import attach, block_unmount, contents, detach, initiators, log, preempt, state
 from flex.contents import Job
-from flex.locks import volume_lock
+from flex.locks import device_turn, volume_lock
 from flex.node import blockdev, filesystem, mounts, multipath
 from flex.node.command import step
 from flex.node.multipath import Map
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from flex.state import Record
 
 CALL = 85.0                     # seconds for a mount; what it did is undone after that, and all ends within two minutes
+TURN = 45.0                     # seconds to wait for one's turn; there is nothing yet to be undone
 MOUNT = 60.0                    # seconds for mount(8), which replays journals
 
 
@@ -160,10 +161,14 @@ def check_alone(array: "FlashArray", volume: str, host: str) -> None:
 
 
 def _attach_and_mount(job: Job, record: "Record", ports: "Sequence[Port]") -> None:
-    lun, found = attach.attach(job.node, job.array, record.host, job.volume, ports, job.deadline,
-                               partial(_check_access_again, job, record.host))
-    made = contents.prepare(job, found)
-    _mount_device(job, found)
+    """An array that cannot be reached holds nobody else up: the turn is taken after that. It lasts until the volume is
+    mounted: were it over before mkfs and mount, all those that came through would share the CPU, and end late together."""
+    reached = attach.reach(job.node, ports)
+    with device_turn(job.node.paths, job.deadline.within(TURN)):
+        lun, found = attach.attach(job.node, job.array, record.host, job.volume, reached, job.deadline,
+                                   partial(_check_access_again, job, record.host))
+        made = contents.prepare(job, found)
+        _mount_device(job, found)
     state.end_mkfs(job.node.paths, job.wwid)            # what could be mounted is finished
     state.save(job.node.paths, record.but(lun=lun, device=found.node, stage=state.MOUNTED))
     step("mounted and recorded")

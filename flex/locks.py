@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from flex.paths import Paths
 
 PAUSE = 0.05            # seconds between two tries
-TURNS = 4               # devices that are brought onto a node at the same time, for each CPU: udev asks each of its paths …
-TURN_PAUSE = 0.25       # … with several programs, and where many starve each other, all run out of time (tests/lab)
+TURNS = 4               # volumes that come onto a node at the same time, for each CPU: udev asks each of their paths …
+TURN_PAUSE = 0.5        # … with several programs, and where many starve each other, all run out of time (tests/lab)
 
 
 class Lock:
@@ -79,7 +79,7 @@ def target_lock(paths: "Paths", iqn: str, timeout: float) -> Lock:
 
 
 def device_turn(paths: "Paths", timeout: float) -> Lock:
-    """Wait for one's turn to bring a device onto this node; take the volume before. Taking devices off needs none."""
+    """Wait for one's turn to bring a volume onto this node; lock the volume before. Taking one off needs none."""
     turns = [f"{paths.lock_dir}/turn.{number}" for number in range(TURNS * (os.cpu_count() or 1))]
     return Lock(turns, "this node", timeout, TURN_PAUSE,
                 f"{len(turns)} other volumes are being attached, which is all its CPUs are good for; kubelet will ask again")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flex import attach, locks
+from flex import locks
 from flex.paths import Paths
 from tests.flex.blocks import GiB, block, check_given_back, check_mounted, hurry, ran, records
 from tests.flex.driver import SUCCESS
@@ -65,7 +65,7 @@ def test_a_volume_whose_turn_does_not_come_is_not_touched(flex: Any, node: Any, 
     """Many are attached at once already: nothing is connected that would have to be undone, and the repeat succeeds."""
     array.add_volume("k8s-pvc-1", GiB)
     hurry(node)
-    monkeypatch.setattr(attach, "TURN", 0.2)
+    monkeypatch.setattr("flex.block.TURN", 0.2)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     with contextlib.ExitStack() as held:
         for _ in range(locks.TURNS):
