@@ -46,8 +46,8 @@ def _content(table: Path) -> str:
 
 def owed(states: Iterable[Path]) -> list[str]:
     """Volumes whose calls have not come to their end, in words, by the driver's records in the first of the folders that is
-    there: it writes one before an array connects a volume and removes it when all is given back. Unknown when none can be
-    seen. File systems need nothing but their unmount.
+    there: it writes one before an array connects a volume and removes it when all is given back. Nothing where none of them
+    is, Unknown when they cannot be read. File systems need nothing but their unmount.
     """
     try:
         for state in states:

@@ -90,8 +90,9 @@ def _find(sought: Sought, looks: "dict[str, Look]", node: "Node", fleet: "Fleet"
     if not places:
         places, more = _ask(looks)
         failures.update(more)
-    if places and sought.hint in failures:
-        _check_silence(sought, failures[sought.hint], places[0][0].name, node)
+    if sought.hint in failures:
+        if places:
+            _check_silence(sought, failures[sought.hint], places[0][0].name, node)
     elif pod_of(sought.name):
         state.stop_waiting(node.paths, SILENT, f"{sought.hint} {sought.name}")
     told = [f"asked {', '.join(asked)}" if asked else f"{node.settings.fleet_file} names no array of that kind"]

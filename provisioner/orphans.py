@@ -61,7 +61,7 @@ def _why(found: Found, uid: str, array: str, everywhere: Mapping[tuple[str, str]
         return f"{_WAITING}: claim {claims[uid]} waits" if uid in claims else GONE
     home = held[name]
     serials = {one.serial for one in everywhere.get((home, name), ())}
-    if home not in ("", array) and serials and (found.serial or "none") not in serials:
+    if home not in ("", array) and serials and not (found.serial and found.serial in serials):
         return f"twin: its PV uses the one on {home}"
     return ""
 

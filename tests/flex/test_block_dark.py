@@ -55,13 +55,18 @@ def all_dark(node: Any, array: Any) -> None:
     paths_fail(node)
 
 
-def test_unsaved_data_gets_its_grace_when_all_paths_are_lost(flex: Any, node: Any, array: Any, pod: Path) -> None:
-    """umount would hang: the call says so in time, and the data is saved when a path comes back."""
+def lose_all_paths_with_unsaved_data(flex: Any, node: Any, array: Any, pod: Path) -> None:
+    """k8s-pvc-1 is mounted, its paths are gone, and I/O waits for them."""
     node.settings.no_path_retry = "queue"
     array.add_volume("k8s-pvc-1", GiB)
     flex("mount", pod / "pvc-1", block())
     node.write(f"{pod}/pvc-1/unsaved", "kept", sync=False)
     all_dark(node, array)
+
+
+def test_unsaved_data_gets_its_grace_when_all_paths_are_lost(flex: Any, node: Any, array: Any, pod: Path) -> None:
+    """umount would hang: the call says so in time, and the data is saved when a path comes back."""
+    lose_all_paths_with_unsaved_data(flex, node, array, pod)
     message = failure(flex("unmount", pod / "pvc-1"))
     assert "path" in message and "600 s" in message
     assert ran(node, "umount") == [] and len(node.maps) == 1
@@ -117,11 +122,7 @@ def test_after_the_grace_unsaved_data_is_given_up_and_that_is_logged(flex: Any, 
 def test_a_suspended_node_does_not_count_that_time_against_its_paths(flex: Any, node: Any, array: Any, pod: Path,
                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     """It wakes up, and multipathd has had no time yet to see that the paths are back."""
-    node.settings.no_path_retry = "queue"
-    array.add_volume("k8s-pvc-1", GiB)
-    flex("mount", pod / "pvc-1", block())
-    node.write(f"{pod}/pvc-1/unsaved", "kept", sync=False)
-    all_dark(node, array)
+    lose_all_paths_with_unsaved_data(flex, node, array, pod)
     assert "path" in failure(flex("unmount", pod / "pvc-1"))
     clock = time.clock_gettime
     with monkeypatch.context() as patch:
@@ -131,11 +132,7 @@ def test_a_suspended_node_does_not_count_that_time_against_its_paths(flex: Any, 
 
 
 def test_an_array_that_is_away_keeps_the_unsaved_data_waiting(flex: Any, node: Any, array: Any, pod: Path) -> None:
-    node.settings.no_path_retry = "queue"
-    array.add_volume("k8s-pvc-1", GiB)
-    flex("mount", pod / "pvc-1", block())
-    node.write(f"{pod}/pvc-1/unsaved", "kept", sync=False)
-    all_dark(node, array)
+    lose_all_paths_with_unsaved_data(flex, node, array, pod)
     array.faults.add(reset=True)
     assert "path" in failure(flex("unmount", pod / "pvc-1"))
     assert len(node.mounts) == 1

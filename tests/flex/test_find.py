@@ -169,6 +169,20 @@ def test_an_array_that_answered_meanwhile_has_the_whole_grace_again(
         find.flash_array(node, stretched, "pod1::k8s-pvc-1", array.endpoint)
 
 
+def test_the_count_goes_on_while_the_other_array_is_silent_too(
+        sim: Any, array: Any, second: Any, stretched: fleet.Fleet, tmp_path: Path) -> None:
+    node, now = waiting(tmp_path)
+    with pytest.raises(Unreachable, match="of which 0 s have passed"):
+        find.flash_array(node, stretched, "pod1::k8s-pvc-1", array.endpoint)
+    sim.unplug(second)
+    with pytest.raises(Unreachable):
+        find.flash_array(node, stretched, "pod1::k8s-pvc-1", array.endpoint)
+    sim.plug(second)
+    now[0] += 60.0
+    found, _ = find.flash_array(node, stretched, "pod1::k8s-pvc-1", array.endpoint)
+    assert found.name == second.endpoint
+
+
 def test_with_preemption_off_a_silent_array_of_a_pod_is_waited_for(
         array: Any, stretched: fleet.Fleet, tmp_path: Path) -> None:
     node, now = waiting(tmp_path, PURE_PREEMPT_RWO_ATTACHMENTS_DEFAULT="false")
