@@ -83,6 +83,7 @@ conformance: venv   ## Kubernetes' own storage tests against us, on that cluster
 	@$(BIN)/python -m tests.conformance $(CONFORMANCE)
 
 bench-peers: venv   ## our provisioner beside csi-provisioner and another, on a real API server (PEERS='--help' for options)
+	@sh tests/setup/build-tools.sh
 	@$(BIN)/python -m tests.peers $(PEERS)
 
 cluster-up: venv   ## leave a real two-node Kubernetes running, to play with

@@ -186,7 +186,7 @@ class Informer(Generic[R]):
 
 def _parsed(line: bytes, name: str) -> Raw:
     try:
-        found = json.loads(line)
+        found = json.loads(line.decode())       # given bytes, json guesses at their encoding in Python
     except ValueError:
         found = None
     if not isinstance(found, dict):

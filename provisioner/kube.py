@@ -268,7 +268,7 @@ def with_query(path: str, query: Mapping[str, Any]) -> str:
 
 def _parsed(answer: bytes, method: str, path: str) -> Raw:
     try:
-        found = json.loads(answer)
+        found = json.loads(answer.decode())     # given bytes, json guesses at their encoding in Python
     except ValueError:
         raise Unreachable(WHO, f"{method} {path.partition('?')[0]}: the answer is no JSON") from None
     return found if isinstance(found, dict) else {}

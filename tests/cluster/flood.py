@@ -46,17 +46,17 @@ def main(work: Path) -> None:
     waiting: SimpleQueue[dict[str, Any]] = SimpleQueue()
     for line in sys.stdin:
         waiting.put(json.loads(line))
-    statuses: collections.Counter[int] = collections.Counter()
+    statuses: list[int] = []
     workers = [threading.Thread(target=_send, args=(waiting, statuses, token, tls)) for _ in range(WORKERS)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    print(json.dumps(statuses))
+    print(json.dumps(collections.Counter(statuses)))
 
 
-def _send(waiting: "SimpleQueue[dict[str, Any]]", statuses: "collections.Counter[int]", token: str,
-          tls: ssl.SSLContext) -> None:
+def _send(waiting: "SimpleQueue[dict[str, Any]]", statuses: list[int], token: str, tls: ssl.SSLContext) -> None:
+    """Send what waits until nothing does. Statuses are appended: adding to a count is not one step to other threads."""
     connection = http.client.HTTPSConnection(CONTROL_ADDRESS, 443, timeout=60, context=tls)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     while True:
@@ -67,7 +67,7 @@ def _send(waiting: "SimpleQueue[dict[str, Any]]", statuses: "collections.Counter
         connection.request(request["method"], request["path"], json.dumps(request.get("body")), headers)
         answer = connection.getresponse()
         answer.read()
-        statuses[answer.status] += 1
+        statuses.append(answer.status)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,11 @@ def images() -> list[Path]:
     return archives
 
 
+def root() -> Path:
+    """The root file system of the product's image. Do not write to it; its driver's runtime is the next release's."""
+    return images()[0].parent / "rootfs"
+
+
 def _next_release(root: Path, archive: Path) -> None:
     """Rename the bundle's runtime, in the folder and in the launcher that names it."""
     bundle = root / "opt/pure-flex"

@@ -25,7 +25,7 @@ from tests.peers.table import Burst
 
 
 @click.command(help=__doc__)
-@click.option("--rounds", default=5, show_default=True, help="Runs of the quick ones with the limits lifted, in turns.")
+@click.option("--rounds", default=7, show_default=True, help="Runs of the quick ones with the limits lifted, in turns.")
 @click.option("--claims", default=300, show_default=True, help="Claims of a quick run.")
 @click.option("--few", default=40, show_default=True, help="Claims of a slow run: 4 or 5 a second.")
 @click.option("--many", default=10_000, show_default=True, help="PVs, and claims, to start among; 0: not tried.")
@@ -39,6 +39,7 @@ def main(rounds: int, claims: int, few: int, many: int, only: str) -> None:
         try:
             plane.up_without_nodes(runner.provisioner for runner in RUNNERS)
             runners.start_arrays(plane)
+            runners.unpack(plane)
             version = components.kubernetes(plane.version).version("k8s.io/kubernetes")
             click.echo(f"{datetime.date.today()}, Kubernetes {version}, {os.cpu_count()} cores\n\n{table.BURSTS}")
             bursts = {**_bursts(plane, DEFAULTS, [(runner, few) for runner in chosen]),

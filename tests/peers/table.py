@@ -40,14 +40,19 @@ def spread(values: Sequence[float]) -> str:
 
 
 def goals(bursts: Mapping[Burst, Sequence[Run]], starts: Mapping[str, Start]) -> list[Budget]:
-    """What design.md 6 asks of us beside others, by medians, with the controller manager's limits lifted."""
+    """What design.md 6 asks of us beside others, with the controller manager's limits lifted.
+
+    Beside tuned csi-provisioner the two runs of each turn are compared, and the median of the turns decides: the machine's
+    speed changes by half within minutes. For CPU the design's 1.5 and 2 ms are of a machine where it took 1.7 to 2.2 ms.
+    """
     ours, csi, tuned = (bursts[Burst(runner.name, LIFTED)] for runner in (OURS, CSI, CSI_TUNED))
+    turns = list(zip(ours, tuned, strict=True))
     return [
         measured("PVs/s ÷ csi-provisioner's default",
                  median(run.made for run in ours) / median(run.made for run in csi), "×", 40, 20, most=False),
-        measured("bound/s ÷ csi-provisioner tuned",
-                 median(run.bound for run in ours) / median(run.bound for run in tuned), "×", 1.2, 1, most=False),
-        measured("CPU a claim", median(run.cpu for run in ours), "ms", 1.5, 2),
+        measured("bound/s ÷ csi-provisioner tuned", median(our.bound / its.bound for our, its in turns), "×", 1.2, 1,
+                 most=False),
+        measured("CPU a claim ÷ csi-provisioner tuned", median(our.cpu / its.cpu for our, its in turns), "×", 0.75, 1),
         measured("memory among many objects ÷ csi-provisioner's default",
                  starts[OURS.name].memory / starts[CSI.name].memory, "×", 0.4, 0.5)]
 

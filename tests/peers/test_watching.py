@@ -1,6 +1,8 @@
 """What a watch of PVs and claims tells, line by line."""
 
-from tests.peers.watching import moments, parse, parse_version
+from pathlib import Path
+
+from tests.peers.watching import Heard, moments, parse, parse_version
 
 PV = b'{"type":"%s","object":{"kind":"PersistentVolume","apiVersion":"v1","metadata":{"name":"pvc-1","uid":"7","%s}}}\n'
 
@@ -31,6 +33,12 @@ def test_bookmarks_and_errors_tell_of_nobody() -> None:
 def test_the_first_moment_of_each_object_counts_in_order() -> None:
     notes = ["3.0 BOUND c-1", "1.0 ADDED c-1", "4.0 BOUND c-1", "2.0 BOUND c-0", "1.5 BOUND warm-0"]
     assert moments(notes, "BOUND", "c-") == [2.0, 3.0]
+
+
+def test_a_note_that_is_half_written_waits_for_the_next_look(tmp_path: Path) -> None:
+    file = tmp_path / "heard"
+    file.write_text("1.0 BOUND c-1\n2.0 BOUND c-")
+    assert Heard(file).moments("BOUND", "c-") == [1.0]
 
 
 def test_a_watch_goes_on_from_the_objects_own_version() -> None:

@@ -34,7 +34,8 @@ class Heard:
 
     def moments(self, event: str, prefix: str) -> list[float]:
         """When objects whose names begin like this had this event for the first time: in order, seconds of the epoch."""
-        return moments(self._file.read_text().splitlines(), event, prefix)
+        written, _, _ = self._file.read_text().rpartition("\n")     # what comes after the last end of line is half a note
+        return moments(written.splitlines(), event, prefix)
 
 
 @contextmanager
