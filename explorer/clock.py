@@ -31,4 +31,9 @@ def age(text: str, now: float) -> str:
 def shown(text: str) -> str:
     """A time for people: "2026-11-21 12:00:05 UTC"."""
     at = moment(text)
-    return "" if at is None else datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return "" if at is None else utc(at)
+
+
+def utc(seconds: float) -> str:
+    """The same of seconds since 1970."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -142,8 +142,7 @@ class FleetWatch:
             return
         self.complaints = tuple(fleet.complaints)
         entries: list[Entry] = [*fleet.flash_arrays, *fleet.flash_blades]
-        self.arrays = {entry.name: self.arrays.get(entry.name) or _new(entry, problem="has not answered yet")
-                       for entry in entries}
+        self._keep({entry.name: entry for entry in entries})
         for gone in self._doors.keys() - set(entries):
             self._doors.pop(gone).close()
         for entry in entries:
@@ -152,15 +151,30 @@ class FleetWatch:
                 self._asking.add(entry.name)
                 self._pool.submit(self._ask, entry)
 
+    def _keep(self, entries: Mapping[str, Entry]) -> None:
+        """Of the arrays known so far those that pure.json has, and the new ones; answers may come meanwhile."""
+        with self._lock:
+            if self.arrays.keys() != entries.keys():
+                self.arrays = {name: self.arrays.get(name) or _new(entry, problem="has not answered yet")
+                               for name, entry in entries.items()}
+                self.changes += 1
+
     def _ask(self, entry: Entry) -> None:
+        """One turn of one array; the edge where bugs end, for nobody looks at what a pool's thread raises."""
         try:
             found = ask(self._doors[entry], self._prefix)
         except PureError as error:
-            known = self.arrays.get(entry.name) or _new(entry)
-            found = replace(known, labels=dict(entry.labels), problem=str(error))
+            found = self._silent(entry, str(error))
+        except Exception:
+            log.exception("unforeseen failure with what array=%s answered", entry.name)
+            found = self._silent(entry, f"array {entry.name} gave an answer that nobody foresaw, the log has it in full")
         finally:
             self._asking.discard(entry.name)
         with self._lock:
             if entry.name in self.arrays:
                 self.arrays = {**self.arrays, entry.name: found}
                 self.changes += 1
+
+    def _silent(self, entry: Entry, problem: str) -> ArraySeen:
+        """What it last told, and why it tells nothing now."""
+        return replace(self.arrays.get(entry.name) or _new(entry), labels=dict(entry.labels), problem=problem)

@@ -38,7 +38,7 @@ def app(view: View, who: Caller, hosts: tuple[str, ...] = ()) -> Flask:
     """The WSGI application. `hosts`: names it answers to, () for any, so that no other site can read it (DNS rebinding)."""
     made = Flask("explorer", template_folder=str(HERE / "templates"), static_folder=str(HERE / "static"))
     made.jinja_env.trim_blocks = made.jinja_env.lstrip_blocks = True
-    made.jinja_env.filters.update(size=_size, percent=_percent, shown=clock.shown,
+    made.jinja_env.filters.update(size=_size, percent=_percent, shown=clock.shown, utc=clock.utc,
                                   age=lambda text: clock.age(text, time.time()))
     made.jinja_env.globals.update(view=view)
 

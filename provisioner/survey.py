@@ -29,7 +29,7 @@ class Answer(NamedTuple):
 
 
 def each(fleet: Fleet, ask: Callable[[Entry], T]) -> list[Answer]:
-    """Ask all arrays at once, in the order of pure.json."""
+    """Ask all arrays at once, in the order of pure.json. Nobody's odd answer hides what others say."""
     entries: list[Entry] = [*fleet.flash_arrays, *fleet.flash_blades]
 
     def answer(entry: Entry) -> Answer:
@@ -37,6 +37,8 @@ def each(fleet: Fleet, ask: Callable[[Entry], T]) -> list[Answer]:
             return Answer(entry, ask(entry), "")
         except PureError as error:
             return Answer(entry, None, str(error))
+        except Exception as error:
+            return Answer(entry, None, f"array {entry.name} gave an answer that nobody foresaw: please report {error!r}")
 
     with ThreadPoolExecutor(max_workers=max(1, len(entries))) as pool:
         return list(pool.map(answer, entries))

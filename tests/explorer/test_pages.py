@@ -77,7 +77,16 @@ def test_the_fleet_tells_each_array_and_what_is_wrong_with_it(cluster: Cluster, 
     assert "50.0 % of 100TiB used" in page and "env=prod" in page and f"https://{fa1.endpoint}/" in look("/").text
     fa1.faults.add(reset=True)
     until(lambda: "complaint" in look("/").text, "the complaint")
+    assert re.search(r"Figures of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", text(look("/")))
     fa1.faults.clear()
+    until(lambda: "complaint" not in look("/").text, "the array's return")
+
+
+def test_an_answer_that_nobody_foresaw_is_told_on_the_arrays_card(look: Look, fa1: FlashArray) -> None:
+    """An array without a name. Raised in a thread that nobody listens to, it would have left the last answer as if new."""
+    fault = fa1.faults.add(method="GET", path="array", body='{"id": "1"}')
+    page_with(look, "/", "nobody foresaw")
+    fa1.faults.remove(fault)
     until(lambda: "complaint" not in look("/").text, "the array's return")
 
 
@@ -87,7 +96,7 @@ def test_orphans_have_their_proof_and_claims_that_wait_are_none(cluster: Cluster
     fa1.add_volume(f"k8s-pvc-{waiting}", 2 * 2**30)
     fa1.add_volume("somebody-elses", 2**30)
     page = page_with(look, "/orphans", f"k8s-pvc-{waiting}")
-    assert "1 volumes that nobody stands for" in page and "no PV, and its claim is gone" in page
+    assert "1 volume that nobody stands for" in page and "no PV, and its claim is gone" in page
     assert "claim default/waits waits" in page and "somebody-elses" not in page
     assert "2GiB" in text(look("/"))         # in flight
 

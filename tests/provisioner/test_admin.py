@@ -37,6 +37,13 @@ def test_show_goes_on_without_a_dead_array(run: Run, fa1: FlashArray, fa2: Flash
     assert status == 1 and fa2.endpoint in out and fa1.endpoint not in out and fa1.endpoint in err
 
 
+def test_show_goes_on_without_one_whose_answer_is_odd(run: Run, fa1: FlashArray, fa2: FlashArray) -> None:
+    """An array without a name: nothing it may say ends the command with a traceback, nor hides the others."""
+    fa1.faults.add(method="GET", path="array", body='{"id": "1"}')
+    status, out, err = run("pure", "arrays", "show")
+    assert status == 1 and fa2.endpoint in out and "nobody foresaw" in err and fa1.endpoint in err and fa1.token not in err
+
+
 def test_best_names_the_array_and_masks_its_token(run: Run, fa1: FlashArray, fa2: FlashArray) -> None:
     """AT-33."""
     status, out, err = run("pure", "arrays", "best", "-o", "json")
