@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from arrays.errors import PureError
+from provisioner import wellknown
 from provisioner.orphans import Orphan
 
 
@@ -46,7 +47,9 @@ def _destroy(fleet: Any, orphan: Orphan) -> str:
         found = store.find(orphan.volume)
         if found is None or found.destroyed or found.name != orphan.volume:
             return "is gone already"
-        volumes.unmake(store, found)            # refuses while a host has it
+        if survey.backend(entry) == wellknown.BLOCK and (users := survey.users(fleet, entry.name, found)):
+            raise volumes.InUse(found.name, users)
+        volumes.unmake(store, found)
     finally:
         store.close()
     return "destroyed"

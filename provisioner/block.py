@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from arrays import names
+from arrays.client import same
 from arrays.entries import FlashArrayEntry
 from arrays.errors import Refused
 from arrays.flasharray import FlashArray, Volume
@@ -77,6 +78,11 @@ class BlockStore:
     def users(self, name: str) -> Sequence[str]:
         """Hosts the volume is connected to."""
         return [connection.host for connection in self.array.connections(name)]
+
+    def stretched(self, name: str) -> bool:
+        """Whether the volume's pod is on more arrays than this one; each of them knows its own connections only."""
+        home = names.pod_of(name)
+        return bool(home) and any(len(pod.arrays) > 1 for pod in self.array.pods() if same(pod.name, home))
 
     def grow(self, name: str, size: int) -> None:
         self.array.grow_volume(name, size)

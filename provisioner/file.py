@@ -78,6 +78,10 @@ class FileStore:
         """A FlashBlade does not tell who has mounted a file system."""
         return ()
 
+    def stretched(self, name: str) -> bool:
+        """A file system is on one FlashBlade."""
+        return False
+
     def grow(self, name: str, size: int) -> None:
         self.array.grow_file_system(name, size)
 

@@ -120,6 +120,8 @@ class Reclaim:
     def _delete(self, pv: PvRecord, place: Place, began: float) -> Deleted:
         volume, backend, found = place
         if backend is not None and found is not None:
+            if not found.destroyed and (users := self._search.users_elsewhere(backend, found)):
+                raise volumes.InUse(found.name, users)
             with backend.changing(backend.volume_slots, "destroy", self._may_act):
                 volumes.unmake(backend.store, found)
         self._delete_pv(pv)

@@ -1,7 +1,8 @@
-"""Where the volume of a PV is: the array in the PV is a hint, and the fleet has the last word."""
+"""Where the volume of a PV is, and who uses it: the array in the PV is a hint, and the fleet has the last word."""
 
 from arrays import names
 from arrays.errors import PureError
+from provisioner import volumes
 from provisioner.backend import Backend
 from provisioner.backends import Backends
 from provisioner.objects import PvRecord
@@ -44,3 +45,15 @@ class Search:
             raise ArrayGone(f"volume {volume} is on no array that can be asked, and may be on one that cannot: "
                             f"{'; '.join(known.complaints)}")
         return None, None
+
+    def users_elsewhere(self, home: Backend, found: Found) -> list[str]:
+        """Hosts that have the volume of a stretched pod through other arrays of the fleet; one that is silent raises."""
+        with home.at_work(home.volume_slots):
+            if not home.store.stretched(found.name):
+                return []
+        users = []
+        for other in self._backends.of(home.backend):
+            if other is not home:
+                with other.at_work(other.volume_slots):
+                    users += volumes.users_through(other.store, found)
+        return users

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, NamedTuple, TypeVar
 
 from arrays.entries import FlashArrayEntry, FlashBladeEntry
@@ -10,6 +11,7 @@ from arrays.fleet import Fleet
 from arrays.flasharray import FlashArray
 from arrays.flashblade import FlashBlade
 from arrays.units import human
+from provisioner import volumes
 from provisioner.backends import new_store
 from provisioner.stores import Found, Measure
 from provisioner.wellknown import BLOCK, FILE
@@ -104,3 +106,16 @@ def holdings(prefix: str) -> Callable[[Entry], Sequence[Found]]:
             store.close()
 
     return ask
+
+
+def users(fleet: Fleet, array: str, found: Found) -> list[str]:
+    """Hosts that have a FlashArray's volume, through the other arrays of a stretched pod too; one that is silent raises."""
+    entries = {entry.name: entry for entry in fleet.flash_arrays}
+    with closing(new_store(entries.pop(array), CONNECT, READ)) as store:
+        known = list(store.users(found.name))
+        if not store.stretched(found.name):
+            return known
+    for entry in entries.values():
+        with closing(new_store(entry, CONNECT, READ)) as store:
+            known += volumes.users_through(store, found)
+    return known

@@ -113,6 +113,14 @@ def _refuse_in_use(store: Store, found: Found) -> None:
         raise InUse(found.name, list(users))
 
 
+def users_through(other: Store, found: Found) -> list[str]:
+    """Hosts that have a volume of a stretched pod through another of its arrays: each knows its own connections only."""
+    there = other.find(found.name)
+    if there is None or there.serial != found.serial:           # a pod of that name with a copy in it
+        return []
+    return [f"{host} (through {other.entry.name})" for host in other.users(there.name)]
+
+
 def name_of(pv: PvRecord, prefix: str) -> str:
     """The base name of a PV's volume. ConfigError when it is not provably ours to destroy."""
     wanted = names.volume_name(prefix, pv.name)

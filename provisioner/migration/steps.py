@@ -21,6 +21,7 @@ from provisioner.migration.volumes import FlexVolume, flex_volumes
 from provisioner.migration.workloads import Workload, merged, workloads
 from provisioner.objects import Raw
 from provisioner.stores import Found
+from provisioner.survey import users as hosts_of
 
 PODS = "/api/v1/pods"
 CONNECT, READ = 5.0, 30.0           # seconds; a person waits for it
@@ -199,11 +200,7 @@ def _refuse_connected(fleet: Fleet, backend: str, array: str, found: Found) -> N
     """Refused while a host has the volume: CSI knows nothing of it and would mount elsewhere. FlashBlades do not tell."""
     if backend != wellknown.BLOCK:
         return
-    store = new_store(_flash_array(fleet, array), CONNECT, READ)
-    try:
-        users = store.users(found.name)
-    finally:
-        store.close()
+    users = hosts_of(fleet, array, found)
     if users:
         raise Refused(f"array {array}", f"let go of {found.name}", f"it is still connected to {', '.join(users)}: see that "
                       "it is unmounted there, which disconnects it; a node that is gone is disconnected on the array")
