@@ -20,6 +20,8 @@ from provisioner.objects import ClassRecord, Raw, class_record
 
 log = logging.getLogger(__name__)
 
+_REMEMBERED = 10_000        # volumes that were let go last; about 2 MB
+
 
 class Seen(NamedTuple):
     """Everything the API server told, as of now. The mappings live on: copy before iterating."""
@@ -40,8 +42,11 @@ class Cluster:
 
         self.namespace = namespace
         self.missing: dict[str, str] = {}               # kind -> why it cannot be listed
+        self.released: dict[str, float] = {}            # volume (base name) -> time.time() when its PV or claim went
         self.changes = 0                                # grows with every change; a page's version
         self._kube = kube
+        self._prefix = prefix
+        self._lock = threading.Lock()
         self._informers: dict[str, Informer[Any]] = {name: self._informer(path, parse, key) for name, path, parse, key in (
             ("claims", inside("persistentvolumeclaims"), partial(claim_seen, provisioners), _uid),
             ("pvs", PVS, partial(pv_seen, prefix), _key),
@@ -53,7 +58,20 @@ class Cluster:
         return Informer(self._kube, path, parse, key, self._changed, Timing())
 
     def _changed(self, old: object, new: object) -> None:
+        if new is None:
+            self._release(old)
         self.changes += 1
+
+    def _release(self, gone: object) -> None:
+        """Note since when nobody stands for a volume; an array's answer from before that may still show it."""
+        volumes = (gone.held if isinstance(gone, PvSeen) else
+                   [f"{self._prefix}-pvc-{gone.uid}"] if isinstance(gone, ClaimSeen) else ())
+        with self._lock:
+            for volume in volumes:
+                self.released.pop(volume, None)
+                self.released[volume] = time.time()         # the newest last
+            while len(self.released) > _REMEMBERED:
+                del self.released[next(iter(self.released))]
 
     @property
     def seen(self) -> Seen:

@@ -17,7 +17,7 @@ from arrays.fleet import Fleet
 from arrays.names import base_name
 from arrays.records import Activity, Snapshot
 from provisioner import survey
-from provisioner.block import BlockStore
+from provisioner.block import BlockStore, as_found
 from provisioner.file import FileStore
 from provisioner.stores import Found, Measure
 from provisioner.survey import Entry
@@ -54,7 +54,7 @@ class ArraySeen:
     activity: Activity | None = None
     volumes: Mapping[str, VolumeSeen] = field(default_factory=dict)     # by base name
     problem: str = ""
-    at: float = 0.0                                 # time.time() of the answer, 0 for none yet
+    at: float = 0.0                                 # time.time() when the answer was begun, 0 for none yet
 
     @property
     def console(self) -> str:
@@ -86,7 +86,7 @@ def _ask_block(store: BlockStore, prefix: str) -> ArraySeen:
         hosts, loads = array.volume_hosts(pattern), array.volumes_activity(pattern)
         for one in array.volumes(pattern):
             volumes[base_name(one.name)] = VolumeSeen(
-                Found(one.name, one.size, one.destroyed, one.source, one.created), used.get(one.name),
+                as_found(one), used.get(one.name),
                 tuple(snapshots.get(one.name, ())), tuple(hosts.get(one.name, ())), loads.get(one.name))
     return replace(seen, title=identity.name, version=identity.version, data_reduction=space.data_reduction,
                    total_reduction=space.total_reduction, activity=array.activity(), volumes=volumes)

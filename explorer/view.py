@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from arrays.names import base_name
 from explorer import rows, timeline, whatif
 from explorer.cluster import Cluster, Seen
 from explorer.fleet import ArraySeen, FleetWatch
@@ -58,9 +59,12 @@ class View:
             return self._joined
 
     def _orphans(self, seen: Seen, arrays: Mapping[str, ArraySeen]) -> list[Orphan]:
-        """None where not all PVs and claims are known: everything would look like an orphan."""
-        known = not self._cluster.namespace and not self._cluster.complaints()
-        return rows.orphans(seen, arrays, self._settings.prefix) if known else []
+        """Orphans by answers of arrays that are younger than the end of the PV and claim that the volume had."""
+        if not self.knows_orphans:              # everything would look like one
+            return []
+        released = self._cluster.released
+        return [one for one in rows.orphans(seen, arrays, self._settings.prefix)
+                if one.waiting or released.get(base_name(one.volume), 0.0) < arrays[one.array].at]
 
     @property
     def knows_orphans(self) -> bool:

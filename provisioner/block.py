@@ -45,7 +45,7 @@ class BlockStore:
         for pod in dict.fromkeys((home, *self.entry.replication_pods, "")):
             volume = self.array.find_volume(names.in_pod(pod, base), pending=True)
             if volume is not None:
-                return _found(volume)
+                return as_found(volume)
         return None
 
     def create(self, name: str, claim: Claim, wishes: Wishes) -> Found:
@@ -53,11 +53,11 @@ class BlockStore:
         wanted = claim.volume_class
         if wishes.source:
             return self._copy(names.in_pod(wishes.pod, name), claim, wishes)
-        return _found(self.array.create_volume(names.in_pod(wishes.pod, name), claim.size,
-                                               iops_limit=wanted.iops_limit, bandwidth_limit=wanted.bandwidth_limit))
+        return as_found(self.array.create_volume(names.in_pod(wishes.pod, name), claim.size,
+                                                 iops_limit=wanted.iops_limit, bandwidth_limit=wanted.bandwidth_limit))
 
     def _copy(self, name: str, claim: Claim, wishes: Wishes) -> Found:
-        found = _found(self.array.clone_volume(wishes.source, name))
+        found = as_found(self.array.clone_volume(wishes.source, name))
         if found.size < claim.size:
             self.array.grow_volume(name, claim.size)
         self.complete(name, claim, wishes)
@@ -103,7 +103,7 @@ class BlockStore:
     def holdings(self, prefix: str) -> Sequence[Found]:
         """All live volumes whose name begins with `prefix`, for reports; as long a list as there are volumes."""
         patterns = [f"{prefix}-*", *(f"{pod}::{prefix}-*" for pod in self.entry.replication_pods)]
-        return [_found(volume) for pattern in patterns for volume in self.array.volumes(pattern)]
+        return [as_found(volume) for pattern in patterns for volume in self.array.volumes(pattern)]
 
     def close(self) -> None:
         self.array.close()
@@ -113,5 +113,6 @@ class BlockStore:
         return {pod: len(self.array.volumes(f"{pod}::*", pending=True)) for pod in self.entry.replication_pods}
 
 
-def _found(volume: Volume) -> Found:
+def as_found(volume: Volume) -> Found:
+    """A volume in the words of both kinds of array."""
     return Found(volume.name, volume.size, volume.destroyed, volume.source, volume.created, volume.serial)

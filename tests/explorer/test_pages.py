@@ -1,5 +1,6 @@
 """The pages over a real claim on pretend arrays: what they show, to whom, and what they never do."""
 
+import json
 import re
 
 import pytest
@@ -99,6 +100,43 @@ def test_orphans_have_their_proof_and_claims_that_wait_are_none(cluster: Cluster
     assert "1 volume that nobody stands for" in page and "no PV, and its claim is gone" in page
     assert "claim default/waits waits" in page and "somebody-elses" not in page
     assert "2GiB" in text(look("/"))         # in flight
+
+
+def test_a_volume_is_an_orphan_when_an_array_shows_it_after_its_pv_went(cluster: Cluster, explorer: Explorer,
+                                                                        look: Look) -> None:
+    """An answer from before says nothing: every deleted claim would have an orphan until the array is asked again."""
+    with cluster.provisioner():
+        cluster.claim()
+        cluster.bound()
+    pv, volume, home = cluster.pv_name(), cluster.volume(), cluster.sim.flash_array("fa1")
+    until(lambda: volume in explorer.view.arrays[home.endpoint].volumes, "the volume in the array's answer")
+    fault = home.faults.add(reset=True)
+    until(lambda: explorer.view.arrays[home.endpoint].problem, "an array that tells nothing any more")
+    cluster.delete_claim()
+    cluster.api.patch("persistentvolumes", pv, {"metadata": {"finalizers": None}})
+    cluster.api.delete("persistentvolumes", pv)
+    until(lambda: pv not in explorer.view.seen.pvs and not explorer.view.seen.claims, "the end of PV and claim")
+    assert volume not in text(look("/orphans"))
+    home.faults.remove(fault)
+    assert "no PV, and its claim is gone" in page_with(look, "/orphans", volume)
+
+
+def test_a_stretched_volume_that_two_arrays_show_is_no_orphan(cluster: Cluster, explorer: Explorer, look: Look,
+                                                              fa1: FlashArray) -> None:
+    """As `pure orphans` has it: both are one, for they have one serial."""
+    fa2 = cluster.sim.flash_array("fa2")
+    fa1.state.pods.create("pod1")
+    fa1.state.pods.stretch("pod1", fa2.state)
+    fleet = cluster.sim.pure_json()
+    for entry in fleet["FlashArrays"]:
+        entry["ReplicationPods"] = ["pod1"]
+    cluster.pure_json.write_text(json.dumps(fleet))
+    with cluster.provisioner():
+        cluster.claim()
+        cluster.bound()
+    name = cluster.volume().rpartition("::")[2]
+    until(lambda: all(name in explorer.view.arrays[one.endpoint].volumes for one in (fa1, fa2)), "the volume on both")
+    assert name not in text(look("/orphans"))
 
 
 def test_what_if_is_the_placement_of_the_provisioner(cluster: Cluster, look: Look, fa1: FlashArray) -> None:
