@@ -1,5 +1,6 @@
 """kill -9 at every step boundary of mount and of unmount, then the repeat kubelet makes; calls side by side."""
 
+import os
 import threading
 
 import pytest
@@ -8,7 +9,7 @@ from tests.lab.arrays import FlashArray
 from tests.lab.node import Answer, Node, eventually
 
 SUCCESS = "Success"
-VOLUMES = 20
+VOLUMES = int(os.environ.get("PURE_LAB_VOLUMES", "20"))
 MANY = 400.0                                 # seconds for all of them, kubelet's repeats included
 STEPS = 60                                   # more than any call-out has
 CUT = "/run/pure-lab-cut"
