@@ -2,7 +2,7 @@
 
 Whatever array stands behind takes DELAY for each change. Ours speaks REST over HTTPS to a pretend array, which costs more
 than a plugin that only waits; both run on the machine that is measured. Ours is started from its image's root file system:
-the interpreter is part of what is shipped, and another build of it may take half as much CPU again.
+the interpreter is part of what is shipped, and another build of it takes up to a third more CPU.
 """
 
 import shutil
