@@ -4,7 +4,6 @@ A handful of requests an array and turn, however many volumes there are (arrays/
 figures it last gave, with what is wrong with it. Memory: some 300 bytes a volume of ours.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,10 +18,8 @@ from arrays.records import Activity, Snapshot
 from provisioner import survey
 from provisioner.block import BlockStore, as_found
 from provisioner.file import FileStore
-from provisioner.stores import Found, Measure
+from provisioner.stores import Found, Measure, foreseen
 from provisioner.survey import Entry
-
-log = logging.getLogger(__name__)
 
 _AT_ONCE = 16
 
@@ -147,9 +144,8 @@ class FleetWatch:
             self._doors.pop(gone).close()
         for entry in entries:
             if entry.name not in self._asking and not self._stopping.is_set():
-                self._doors.setdefault(entry, opened(entry))
                 self._asking.add(entry.name)
-                self._pool.submit(self._ask, entry)
+                self._pool.submit(self._ask, entry, self._doors.setdefault(entry, opened(entry)))
 
     def _keep(self, entries: Mapping[str, Entry]) -> None:
         """Of the arrays known so far those that pure.json has, and the new ones; answers may come meanwhile."""
@@ -159,22 +155,16 @@ class FleetWatch:
                                for name, entry in entries.items()}
                 self.changes += 1
 
-    def _ask(self, entry: Entry) -> None:
-        """One turn of one array; the edge where bugs end, for nobody looks at what a pool's thread raises."""
+    def _ask(self, entry: Entry, door: Door) -> None:
         try:
-            found = ask(self._doors[entry], self._prefix)
+            with foreseen(entry.name):
+                found = ask(door, self._prefix)
         except PureError as error:
-            found = self._silent(entry, str(error))
-        except Exception:
-            log.exception("unforeseen failure with what array=%s answered", entry.name)
-            found = self._silent(entry, f"array {entry.name} gave an answer that nobody foresaw, the log has it in full")
+            known = self.arrays.get(entry.name) or _new(entry)
+            found = replace(known, labels=dict(entry.labels), problem=str(error))
         finally:
             self._asking.discard(entry.name)
         with self._lock:
             if entry.name in self.arrays:
                 self.arrays = {**self.arrays, entry.name: found}
                 self.changes += 1
-
-    def _silent(self, entry: Entry, problem: str) -> ArraySeen:
-        """What it last told, and why it tells nothing now."""
-        return replace(self.arrays.get(entry.name) or _new(entry), labels=dict(entry.labels), problem=problem)

@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from arrays.errors import PureError
-from provisioner import wellknown
 from provisioner.orphans import Orphan
 
 
@@ -47,9 +46,9 @@ def _destroy(fleet: Any, orphan: Orphan) -> str:
         found = store.find(orphan.volume)
         if found is None or found.destroyed or found.name != orphan.volume:
             return "is gone already"
-        if survey.backend(entry) == wellknown.BLOCK and (users := survey.users(fleet, entry.name, found)):
+        if users := survey.users_elsewhere(fleet, store, found):
             raise volumes.InUse(found.name, users)
-        volumes.unmake(store, found)
+        volumes.unmake(store, found)            # refuses while a host has it here
     finally:
         store.close()
     return "destroyed"

@@ -14,12 +14,11 @@ from typing import NamedTuple
 
 from arrays.errors import Busy, PureError, Unreachable
 from provisioner.placement import ArrayState
-from provisioner.stores import Measure, Store
+from provisioner.stores import Measure, Store, foreseen
 
 log = logging.getLogger(__name__)
 
 _LONGEST_WORK = 120.0       # seconds; some calls of 30 s each
-_ODD = (LookupError, TypeError, ValueError, AttributeError)     # an answer without a field it always had, or of another type
 
 
 class Pace(NamedTuple):
@@ -237,14 +236,10 @@ class Backend:
         with self._lock:
             before, in_pods = self._uncounted, dict(self._in_pods)
         try:
-            with self._timed(self.name, "measure"):
+            with self._timed(self.name, "measure"), foreseen(self.name):
                 found = self.store.measure()
         except PureError as error:
             self._complain(str(error))
-            return False
-        except _ODD:
-            log.exception("unforeseen failure with what array=%s answered", self.name)
-            self._complain(f"array {self.name} gave an answer that nobody foresaw, the log has it in full")
             return False
         with self._lock:
             if self._problem:

@@ -48,6 +48,8 @@ class Search:
 
     def users_elsewhere(self, home: Backend, found: Found) -> list[str]:
         """Hosts that have the volume of a stretched pod through other arrays of the fleet; one that is silent raises."""
+        if not names.pod_of(found.name):        # nearly all: no slot, no step in the metrics
+            return []
         with home.at_work(home.volume_slots):
             if not home.store.stretched(found.name):
                 return []

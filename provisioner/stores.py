@@ -1,10 +1,17 @@
 """What the provisioner asks of an array, FlashArray (block.py) and FlashBlade (file.py) alike."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 from arrays.entries import Entry
+from arrays.errors import Unusable
 from provisioner.claims import Claim
+
+log = logging.getLogger(__name__)
+
+_ODD = (LookupError, TypeError, ValueError, AttributeError)     # an answer without a field it always had, or of another type
 
 
 class Measure(NamedTuple):
@@ -70,3 +77,13 @@ class Store(Protocol):
     def export(self, name: str) -> str: ...
     def holdings(self, prefix: str) -> Sequence[Found]: ...
     def close(self) -> None: ...
+
+
+@contextmanager
+def foreseen(array: str) -> Iterator[None]:
+    """Make Unusable of what an odd answer raises in here: one array must not end the work with all. The log has more."""
+    try:
+        yield
+    except _ODD as error:
+        log.info("what array=%s answered", array, exc_info=True)
+        raise Unusable(f"array {array}", f"it gave an answer that nobody foresaw, please report it: {error!r}") from None

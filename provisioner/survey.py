@@ -13,7 +13,7 @@ from arrays.flashblade import FlashBlade
 from arrays.units import human
 from provisioner import volumes
 from provisioner.backends import new_store
-from provisioner.stores import Found, Measure
+from provisioner.stores import Found, Measure, Store, foreseen
 from provisioner.wellknown import BLOCK, FILE
 
 T = TypeVar("T")
@@ -36,11 +36,10 @@ def each(fleet: Fleet, ask: Callable[[Entry], T]) -> list[Answer]:
 
     def answer(entry: Entry) -> Answer:
         try:
-            return Answer(entry, ask(entry), "")
+            with foreseen(entry.name):
+                return Answer(entry, ask(entry), "")
         except PureError as error:
             return Answer(entry, None, str(error))
-        except Exception as error:
-            return Answer(entry, None, f"array {entry.name} gave an answer that nobody foresaw: please report {error!r}")
 
     with ThreadPoolExecutor(max_workers=max(1, len(entries))) as pool:
         return list(pool.map(answer, entries))
@@ -108,14 +107,13 @@ def holdings(prefix: str) -> Callable[[Entry], Sequence[Found]]:
     return ask
 
 
-def users(fleet: Fleet, array: str, found: Found) -> list[str]:
-    """Hosts that have a FlashArray's volume, through the other arrays of a stretched pod too; one that is silent raises."""
-    entries = {entry.name: entry for entry in fleet.flash_arrays}
-    with closing(new_store(entries.pop(array), CONNECT, READ)) as store:
-        known = list(store.users(found.name))
-        if not store.stretched(found.name):
-            return known
-    for entry in entries.values():
-        with closing(new_store(entry, CONNECT, READ)) as store:
-            known += volumes.users_through(store, found)
-    return known
+def users_elsewhere(fleet: Fleet, home: Store, found: Found) -> list[str]:
+    """Hosts that have the volume of a stretched pod through other arrays than `home`; one that is silent raises."""
+    if not home.stretched(found.name):
+        return []
+    users = []
+    for entry in fleet.flash_arrays:
+        if entry.name != home.entry.name:
+            with closing(new_store(entry, CONNECT, READ)) as other:
+                users += volumes.users_through(other, found)
+    return users

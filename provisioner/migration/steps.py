@@ -6,6 +6,7 @@ Whatever was listed or read a moment ago may be gone, on its way out, or changed
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from typing import Any
 
 from arrays.entries import FlashArrayEntry, FlashBladeEntry
@@ -21,7 +22,7 @@ from provisioner.migration.volumes import FlexVolume, flex_volumes
 from provisioner.migration.workloads import Workload, merged, workloads
 from provisioner.objects import Raw
 from provisioner.stores import Found
-from provisioner.survey import users as hosts_of
+from provisioner.survey import users_elsewhere
 
 PODS = "/api/v1/pods"
 CONNECT, READ = 5.0, 30.0           # seconds; a person waits for it
@@ -200,7 +201,8 @@ def _refuse_connected(fleet: Fleet, backend: str, array: str, found: Found) -> N
     """Refused while a host has the volume: CSI knows nothing of it and would mount elsewhere. FlashBlades do not tell."""
     if backend != wellknown.BLOCK:
         return
-    users = hosts_of(fleet, array, found)
+    with closing(new_store(_flash_array(fleet, array), CONNECT, READ)) as store:
+        users = [*store.users(found.name), *users_elsewhere(fleet, store, found)]
     if users:
         raise Refused(f"array {array}", f"let go of {found.name}", f"it is still connected to {', '.join(users)}: see that "
                       "it is unmounted there, which disconnects it; a node that is gone is disconnected on the array")
